@@ -1,0 +1,1 @@
+"""Ready-made networks: one file each (or one per family), found by the registry."""

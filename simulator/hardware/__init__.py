@@ -1,0 +1,1 @@
+"""Accelerators described in YAML: units, schema, loading and the shipped presets."""

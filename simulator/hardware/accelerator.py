@@ -1,0 +1,291 @@
+"""What an accelerator file may say. Each class is one section of the YAML, each field one key.
+
+Units are written in the file and gone here: a field's docstring names its base unit.
+"""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from simulator.hardware.units import (
+    Bits,
+    Bytes,
+    BytesPerSecond,
+    Hertz,
+    Milliwatts,
+    Picojoules,
+    PicojoulesPerByte,
+    Picoseconds,
+)
+
+Operand = Literal["ifm", "kernel", "ofm"]
+OPERANDS: tuple[Operand, ...] = ("ifm", "kernel", "ofm")
+ZeroHandling = Literal["none", "gate", "skip"]
+Codec = Literal["raw", "bitmap"]
+
+_DIMENSION = r"^[NGKCPQRS](:[1-9][0-9]*)?$"
+
+
+def _dimension(value: object) -> object:
+    if not isinstance(value, str) or not re.match(_DIMENSION, value):
+        raise ValueError("expected one of the loops N, G, K, C, P, Q, R, S, with or without a limit as in 'C:16'")
+    return value
+
+
+UnrolledDimension = Annotated[str, BeforeValidator(_dimension), Field(pattern=_DIMENSION)]
+
+
+def _not_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a whole number")
+    return value
+
+
+Positive = Annotated[int, BeforeValidator(_not_bool), Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A section of the file: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Unroll(Section):
+    """Which loops the array runs side by side, for `dataflow: spatial`.
+
+    Each axis lists loop dimensions in the order in which they fill it: the first takes as much of the axis as the layer
+    has of it, the next what is left. `C:16` takes at most 16.
+    """
+
+    rows: tuple[UnrolledDimension, ...] = ()
+    columns: tuple[UnrolledDimension, ...] = ()
+    pe: tuple[UnrolledDimension, ...] = ()
+
+
+class Zeros(Section):
+    """What a zero operand does: `none` costs all, `gate` saves the energy, `skip` saves the cycle too."""
+
+    ifm: ZeroHandling = "none"
+    kernel: ZeroHandling = "none"
+
+
+class Array(Section):
+    """The MAC array. `pe` of `unroll` fills the `macs_per_pe` multipliers inside one PE.
+
+    timing: `strict` runs folds one after the other, as SCALE-Sim counts them; `pipelined` loads the next fold while one
+    runs. local_reuse, for `dataflow: spatial`: operands that the PEs keep for a whole tile, so that each element leaves
+    its buffer once per tile; the others leave it at every use.
+    """
+
+    rows: Positive
+    columns: Positive
+    macs_per_pe: Positive = 1
+    dataflow: Literal["weight_stationary", "output_stationary", "input_stationary", "spatial"]
+    timing: Literal["pipelined", "strict"] = "pipelined"
+    unroll: Unroll | None = None
+    local_reuse: tuple[Literal["ifm", "kernel"], ...] = ()
+    zeros: Zeros = Zeros()
+
+    @property
+    def macs(self) -> int:
+        """Multipliers in the array: MACs per cycle at full use."""
+        return self.rows * self.columns * self.macs_per_pe
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.dataflow == "spatial") != (self.unroll is not None):
+            raise ValueError("'unroll' belongs to dataflow: spatial, and dataflow: spatial needs it")
+        if self.dataflow != "spatial" and self.macs_per_pe != 1:
+            raise ValueError(f"macs_per_pe must be 1 for dataflow: {self.dataflow}, found {self.macs_per_pe}")
+        if self.dataflow != "spatial" and self.local_reuse:
+            raise ValueError("'local_reuse' belongs to dataflow: spatial")
+        if self.dataflow != "spatial" and "skip" in (self.zeros.ifm, self.zeros.kernel):
+            raise ValueError(f"zeros: skip belongs to dataflow: spatial, found dataflow: {self.dataflow}")
+        if self.dataflow == "spatial" and self.timing == "strict":
+            raise ValueError("timing: strict belongs to the systolic dataflows")
+        if self.unroll is not None:
+            if self.macs_per_pe > 1 and not self.unroll.pe:
+                raise ValueError("macs_per_pe > 1 needs 'unroll.pe' to say which loops the multipliers of a PE share")
+            axes = (*self.unroll.rows, *self.unroll.columns, *self.unroll.pe)
+            if not axes:
+                raise ValueError("'unroll' names no loop dimension")
+        return self
+
+
+class Buffer(Section):
+    """An SRAM buffer, either of its own (`capacity`) or part of another operand's (`shared_with`).
+
+    capacity: bytes. read_energy, write_energy: picojoules per byte; left out, they follow from the capacity
+    (docs/model.md).
+    """
+
+    capacity: Bytes | None = None
+    shared_with: Operand | None = None
+    double_buffered: bool = True
+    read_energy: PicojoulesPerByte | None = None
+    write_energy: PicojoulesPerByte | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.capacity is None) == (self.shared_with is None):
+            found = "neither" if self.capacity is None else "both"
+            raise ValueError(f"expected either 'capacity' or 'shared_with', found {found}")
+        if self.capacity is not None and self.capacity <= 0:
+            raise ValueError("capacity must be more than 0 B")
+        if self.shared_with is not None and (self.read_energy is not None or self.write_energy is not None):
+            raise ValueError("a shared buffer takes its energy from the buffer that it shares")
+        return self
+
+
+class Buffers(Section):
+    """One buffer per operand; the OFM buffer also holds the psums."""
+
+    ifm: Buffer
+    kernel: Buffer
+    ofm: Buffer
+
+    def home(self, operand: Operand) -> Operand:
+        """The operand whose buffer really holds `operand`: itself, or the one it shares with."""
+        shared: Operand | None = getattr(self, operand).shared_with
+        return operand if shared is None else shared
+
+    def of(self, operand: Operand) -> Buffer:
+        """The physical buffer that holds `operand`."""
+        buffer: Buffer = getattr(self, self.home(operand))
+        return buffer
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for operand in OPERANDS:
+            buffer: Buffer = getattr(self, operand)
+            if buffer.shared_with is not None:
+                owner: Buffer = getattr(self, buffer.shared_with)
+                if buffer.shared_with == operand or owner.shared_with is not None:
+                    raise ValueError(f"{operand}.shared_with must name an operand that has a buffer of its own")
+        return self
+
+
+class Dram(Section):
+    """The memory behind the buffers.
+
+    bandwidth: bytes per second, data bus of all channels. burst: bytes moved by one access. row: bytes in one open row
+    (over all channels). row_miss: picoseconds in which the data bus stands still for a row activation that other banks
+    cannot hide. energy: picojoules per byte.
+    """
+
+    name: str
+    bandwidth: BytesPerSecond
+    burst: Bytes
+    row: Bytes
+    row_miss: Picoseconds
+    energy: PicojoulesPerByte
+    background: Milliwatts = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.bandwidth <= 0:
+            raise ValueError("bandwidth must be more than 0 B/s")
+        if self.burst <= 0 or self.row <= 0 or self.row % self.burst:
+            raise ValueError(f"row ({self.row} B) must be a multiple of burst ({self.burst} B)")
+        return self
+
+
+class Compression(Section):
+    """How tensors are stored in DRAM. The network's own input comes from outside and is always raw."""
+
+    feature_map: Codec = "raw"
+    kernel: Codec = "raw"
+
+
+class PruningUnit(Section):
+    """The dynamic pruning unit, used when a simulation asks for dynamic pruning.
+
+    side `ofm` flags a feature map as it is written: its store and all later loads are skipped. `ifm` compares what has
+    been loaded: the load happens, the kernel slices and MACs are skipped, no flag is stored. tile: rows, columns of one
+    flagged piece when granularity is `tile`. unrolled_channels: what an array that runs U channels side by side does:
+    `compact` gathers the channels that are left (each needs an index), `aligned` skips only groups of U that are
+    flagged as a whole. comparators: elements compared in a cycle.
+    """
+
+    granularity: Literal["feature_map", "tile"] = "feature_map"
+    tile: tuple[Positive, Positive] | None = None
+    side: Literal["ofm", "ifm"] = "ofm"
+    unrolled_channels: Literal["compact", "aligned"] = "compact"
+    comparators: Positive = 16
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.granularity == "tile") != (self.tile is not None):
+            raise ValueError("'tile' belongs to granularity: tile, and granularity: tile needs it")
+        return self
+
+
+class PostProcessing(Section):
+    """The vector unit after the array: pooling, element-wise operators, softmax.
+
+    lanes: elements read or written in one cycle. concat: `in_place` when producers write straight into the concatenated
+    tensor, `copy` when it is a pass over memory.
+    """
+
+    lanes: Positive = 16
+    concat: Literal["in_place", "copy"] = "in_place"
+
+
+class Precision(Section):
+    """Width of each operand in bits."""
+
+    ifm: Bits = 16
+    kernel: Bits = 16
+    ofm: Bits = 16
+    psum: Bits = 32
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in ("ifm", "kernel", "ofm", "psum"):
+            bits = getattr(self, name)
+            if not 1 <= bits <= 64:
+                raise ValueError(f"{name} must be 1 to 64 bit, found {bits} bit")
+        if self.ifm != self.ofm:
+            raise ValueError(
+                f"ifm ({self.ifm} bit) and ofm ({self.ofm} bit) are the same tensors; expected equal widths"
+            )
+        return self
+
+
+class Energy(Section):
+    """Energy per action in picojoules; `leakage` in milliwatts. DRAM and buffers carry their own."""
+
+    mac: Picojoules
+    mac_gated: Picojoules = 0.0
+    post_processing: Picojoules = 0.0
+    compare: Picojoules = 0.0
+    leakage: Milliwatts = 0.0
+
+
+class Accelerator(Section):
+    """One accelerator: everything the planner and the machine need to know about the hardware."""
+
+    name: str
+    description: str
+    clock: Hertz
+    array: Array
+    buffers: Buffers
+    dram: Dram
+    layout: Literal["NCHW"] = "NCHW"
+    compression: Compression = Compression()
+    pruning: PruningUnit = PruningUnit()
+    post_processing: PostProcessing = PostProcessing()
+    precision: Precision = Precision()
+    energy: Energy
+
+    @property
+    def cycle_ps(self) -> float:
+        """One clock period in picoseconds."""
+        return 1e12 / self.clock
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.clock <= 0:
+            raise ValueError("clock must be more than 0 Hz")
+        return self

@@ -1,0 +1,56 @@
+"""Energy of a layer: action counts times the accelerator's energy table, by component."""
+
+from collections.abc import Mapping
+
+from simulator.hardware.accelerator import OPERANDS, Accelerator, Operand
+from simulator.hardware.sram_energy import sram_pj_per_byte
+
+COMPONENTS = (
+    "dram",
+    "dram_background",
+    *(f"{operand}_buffer" for operand in OPERANDS),
+    "mac",
+    "mac_gated",
+    "post_processing",
+    "pruning_unit",
+    "leakage",
+)
+
+
+def buffer_energy(accelerator: Accelerator, operand: Operand) -> tuple[float, float]:
+    """Picojoules per byte (read, written) of the buffer that holds `operand`."""
+    buffer = accelerator.buffers.of(operand)
+    assert buffer.capacity is not None
+    read = sram_pj_per_byte(buffer.capacity) if buffer.read_energy is None else buffer.read_energy
+    return read, read if buffer.write_energy is None else buffer.write_energy
+
+
+def layer_energy(
+    accelerator: Accelerator,
+    *,
+    dram_bytes: int,
+    buffer_bytes: Mapping[tuple[Operand, str], int],
+    performed: int,
+    gated: int,
+    vector_elements: int,
+    compared: int,
+    duration_ps: int,
+) -> dict[str, float]:
+    """Picojoules of each of COMPONENTS.
+
+    buffer_bytes is keyed by (operand, "read" or "write"). Milliwatts times picoseconds are femtojoules.
+    """
+    energy = accelerator.energy
+    result = dict.fromkeys(COMPONENTS, 0.0)
+    result["dram"] = dram_bytes * accelerator.dram.energy
+    result["dram_background"] = accelerator.dram.background * duration_ps * 1e-3
+    for operand in OPERANDS:
+        read_pj, write_pj = buffer_energy(accelerator, operand)
+        reads, writes = buffer_bytes.get((operand, "read"), 0), buffer_bytes.get((operand, "write"), 0)
+        result[f"{operand}_buffer"] = reads * read_pj + writes * write_pj
+    result["mac"] = performed * energy.mac
+    result["mac_gated"] = gated * energy.mac_gated
+    result["post_processing"] = vector_elements * energy.post_processing
+    result["pruning_unit"] = compared * energy.compare
+    result["leakage"] = energy.leakage * duration_ps * 1e-3
+    return result

@@ -1,0 +1,191 @@
+"""One layer on one batch of images: every cost of every tile step as arrays, before any event is played."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.hardware.accelerator import Accelerator
+from simulator.machine.dram import RequestCosts, RunTable, request_costs
+from simulator.machine.feature_map import Boxes, StoredFeatureMap, StoredTiles, stored_tiles
+from simulator.machine.kernels import kernel_requests
+from simulator.machine.pipeline import LayerWork, OperandStream, OutputStream
+from simulator.mapping.schedule import LayerSchedule, changes
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class OperandTraffic:
+    """What one operand moves in a layer, DRAM side: whole bursts, split into values and metadata; and what was wanted.
+
+    elements are those that pass the buffer.
+    """
+
+    value_bytes: int = 0
+    metadata_bytes: int = 0
+    row_misses: int = 0
+    row_hits: int = 0
+    elements: int = 0
+
+    def __add__(self, other: "OperandTraffic") -> "OperandTraffic":
+        return OperandTraffic(
+            *(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True))
+        )
+
+
+@dataclass(frozen=True)
+class Loads:
+    """Tile loads or stores in order of execution: DRAM time of each, and their traffic together."""
+
+    duration_ps: Ints
+    traffic: OperandTraffic
+
+
+def slots_of(accelerator: Accelerator, operand: str) -> int:
+    """Tiles of an operand that its buffer holds at a time."""
+    return 2 if getattr(accelerator.buffers, operand).double_buffered else 1
+
+
+def loads_of(accelerator: Accelerator, tiles: StoredTiles, order: Ints) -> Loads:
+    """The DRAM requests of tiles, played in `order` (tile numbers, with repeats).
+
+    The index inside a compressed tile is metadata; so is the size table, which is read in whole bursts of its own.
+    """
+    costs = request_costs(accelerator.dram, tiles.runs)
+    table = _table_requests(accelerator, tiles.table_bytes)
+    index = np.minimum(tiles.index_bytes, costs.moved_bytes)
+    return Loads(
+        (costs.duration_ps + table.duration_ps)[order],
+        OperandTraffic(
+            value_bytes=int((costs.moved_bytes - index)[order].sum()),
+            metadata_bytes=int((index + table.moved_bytes)[order].sum()),
+            row_misses=int((costs.row_misses + table.row_misses)[order].sum()),
+            row_hits=int((costs.row_hits + table.row_hits)[order].sum()),
+            elements=int(tiles.elements[order].sum()),
+        ),
+    )
+
+
+def _table_requests(accelerator: Accelerator, table_bytes: Ints) -> RequestCosts:
+    count = len(table_bytes)
+    requests = np.arange(count, dtype=np.int64)
+    return request_costs(
+        accelerator.dram, RunTable.of(count, requests, np.zeros(count, np.int64), np.asarray(table_bytes, np.int64))
+    )
+
+
+def input_boxes(schedule: LayerSchedule, index: int) -> Boxes:
+    """The boxes of input `index` that the tiles need, one per (group tile, channel tile, position tile)."""
+    nest = schedule.nest
+    g, c, s = (
+        axis.ravel()
+        for axis in np.indices(
+            (schedule.groups.count, schedule.channels.count, schedule.position_tiles), dtype=np.int64
+        )
+    )
+    image, row, column = schedule.position_index(s)
+    start = schedule.groups.start[g] * nest.c + schedule.channels.start[c]
+    stop = (schedule.groups.stop[g] - 1) * nest.c + schedule.channels.stop[c]
+    return Boxes(
+        (schedule.images.start[image], schedule.images.stop[image]),
+        nest.input_channels(start, stop, index),
+        nest.input_rows(schedule.rows.start[row], schedule.rows.stop[row], index),
+        nest.input_columns(schedule.columns.start[column], schedule.columns.stop[column], index),
+    )
+
+
+def output_boxes(schedule: LayerSchedule) -> Boxes:
+    """The boxes of the OFM that the tiles write, one per (group tile, output tile, position tile)."""
+    nest = schedule.nest
+    g, k, s = (
+        axis.ravel()
+        for axis in np.indices((schedule.groups.count, schedule.outputs.count, schedule.position_tiles), dtype=np.int64)
+    )
+    image, row, column = schedule.position_index(s)
+    return Boxes(
+        (schedule.images.start[image], schedule.images.stop[image]),
+        (
+            schedule.groups.start[g] * nest.k + schedule.outputs.start[k],
+            (schedule.groups.stop[g] - 1) * nest.k + schedule.outputs.stop[k],
+        ),
+        nest.ofm_rows(schedule.rows.start[row], schedule.rows.stop[row]),
+        nest.ofm_columns(schedule.columns.start[column], schedule.columns.stop[column]),
+    )
+
+
+def input_stream(
+    schedule: LayerSchedule, accelerator: Accelerator, tensors: list[StoredFeatureMap]
+) -> tuple[OperandStream, OperandTraffic]:
+    """The IFM side of a layer: all inputs of a tile are fetched together."""
+    steps = schedule.steps
+    loads = changes(steps.g, steps.c, steps.s)
+    order = ((steps.g * schedule.channels.count + steps.c) * schedule.position_tiles + steps.s)[loads]
+    duration = np.zeros(len(order), np.int64)
+    traffic = OperandTraffic()
+    for index, tensor in enumerate(tensors):
+        one = loads_of(accelerator, stored_tiles(tensor, input_boxes(schedule, index)), order)
+        duration, traffic = duration + one.duration_ps, traffic + one.traffic
+    return OperandStream(loads, duration, slots_of(accelerator, "ifm")), traffic
+
+
+def kernel_stream(
+    schedule: LayerSchedule, accelerator: Accelerator, kernel_nonzero: Bools | None, active: Bools | None
+) -> tuple[OperandStream, OperandTraffic]:
+    """The kernel side of a layer, without the slices of feature maps that are not there."""
+    steps = schedule.steps
+    loads = changes(steps.g, steps.k, steps.c)
+    tiles, order = kernel_requests(schedule, accelerator, kernel_nonzero, active, loads)
+    one = loads_of(accelerator, tiles, order)
+    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel")), one.traffic
+
+
+@dataclass(frozen=True)
+class OutputTraffic:
+    """What the OFM side moves: finished elements, and psums spilled and fetched again."""
+
+    ofm: OperandTraffic
+    psum_writes: OperandTraffic
+    psum_reads: OperandTraffic
+
+
+def output_stream(
+    schedule: LayerSchedule, accelerator: Accelerator, tensor: StoredFeatureMap, compare_ps_per_element: float
+) -> tuple[OutputStream, OutputTraffic]:
+    """The OFM side: a tile is stored when its last channel has been added; psums spill when the array leaves it before."""
+    steps = schedule.steps
+    opens = changes(steps.g, steps.k, steps.s)
+    closes = np.append(opens[1:], True)
+    tile = (steps.g * schedule.outputs.count + steps.k) * schedule.position_tiles + steps.s
+    first = steps.c[opens] == 0
+    last = steps.c[closes] == schedule.channels.count - 1
+    opened, closed = tile[opens], tile[closes]
+
+    boxes = output_boxes(schedule)
+    finished = loads_of(accelerator, stored_tiles(tensor, boxes), closed[last])
+    restore, store = np.zeros(len(opened), np.int64), np.zeros(len(closed), np.int64)
+    store[last] = finished.duration_ps
+    reads = writes = OperandTraffic()
+    if not (first.all() and last.all()):
+        psums = StoredFeatureMap(tensor.shape, accelerator.precision.psum, "raw", None, None)
+        tiles = stored_tiles(psums, boxes)
+        spilled, fetched = loads_of(accelerator, tiles, closed[~last]), loads_of(accelerator, tiles, opened[~first])
+        store[~last], restore[~first] = spilled.duration_ps, fetched.duration_ps
+        writes, reads = spilled.traffic, fetched.traffic
+    post = np.zeros(len(closed), np.int64)
+    if compare_ps_per_element:
+        post[last] = np.rint(boxes.elements[closed[last]] * compare_ps_per_element).astype(np.int64)
+    stream = OutputStream(opens, closes, restore, store, post, slots_of(accelerator, "ofm"))
+    return stream, OutputTraffic(finished.traffic, writes, reads)
+
+
+def layer_work(
+    accelerator: Accelerator,
+    step_cycles: Ints,
+    inputs: dict[str, OperandStream],
+    output: OutputStream,
+) -> LayerWork:
+    """Cycles turned into picoseconds such that rounding never adds up: each step ends on the rounded sum."""
+    ends = np.rint(np.cumsum(step_cycles) * accelerator.cycle_ps).astype(np.int64)
+    return LayerWork(np.diff(ends, prepend=0), inputs, output)

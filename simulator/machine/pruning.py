@@ -1,0 +1,73 @@
+"""Dynamic pruning as hardware sees it: which feature maps or tiles are flagged, and what the flags cost."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+from simulator.hardware.accelerator import PruningUnit
+from simulator.trace.trace import Trace
+from simulator.trace.zero_map import tile_counts
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DynamicPruning:
+    """Asks for dynamic pruning at run time.
+
+    epsilon None takes what the trace was recorded with; 0 flags what is zero anyway. A larger epsilon must be the one of
+    the recording, because pruned feature maps change all that follows.
+    """
+
+    epsilon: float | None = None
+
+
+def as_pruning(pruning: "DynamicPruning | str | None") -> DynamicPruning | None:
+    """Accepts None, "none", "dynamic" or a DynamicPruning. Raises InputError for anything else."""
+    if pruning is None or pruning == "none":
+        return None
+    if pruning == "dynamic":
+        return DynamicPruning()
+    if isinstance(pruning, DynamicPruning):
+        return pruning
+    raise InputError(f"pruning: found {pruning!r}, expected 'none', 'dynamic' or a DynamicPruning")
+
+
+def check_epsilon(trace: Trace, pruning: DynamicPruning) -> None:
+    """Raises InputError when the trace cannot answer for the epsilon asked for."""
+    if pruning.epsilon is None:
+        return
+    recorded = trace.pruning.epsilon if trace.pruning else 0.0
+    if isinstance(recorded, dict) or float(recorded) != float(pruning.epsilon):
+        shown = "per-layer epsilons" if isinstance(recorded, dict) else f"epsilon {recorded:g}"
+        raise InputError(
+            f"trace '{trace.name}' was recorded with {shown}, not epsilon {pruning.epsilon:g}: pruning changes what later "
+            f"layers see; record it again with `fmapsim extract … --epsilon {pruning.epsilon:g}`"
+        )
+
+
+def kept_elements(unit: PruningUnit, nonzero: Bools) -> Bools:
+    """Elements of a feature map [C, H, W] that are not in a flagged piece: [C, H, W], or [C, 1, 1] for whole maps."""
+    if unit.tile is None:
+        return np.asarray(nonzero.any(axis=(1, 2), keepdims=True))
+    rows, columns = unit.tile
+    _, height, width = nonzero.shape
+    kept = tile_counts(nonzero, rows, columns) > 0
+    return kept.repeat(rows, axis=1)[:, :height].repeat(columns, axis=2)[:, :, :width]
+
+
+def flag_bits(unit: PruningUnit, channels: int, height: int, width: int) -> int:
+    """Flag bits of one feature map tensor: one per map, and one per tile where tiles are flagged."""
+    if unit.tile is None:
+        return channels
+    return channels * (1 + -(-height // unit.tile[0]) * -(-width // unit.tile[1]))
+
+
+def compared_elements(nonzero: Bools) -> int:
+    """Comparisons until each feature map's first element above epsilon (early exit), all of them where there is none."""
+    channels, height, width = nonzero.shape
+    flat = nonzero.reshape(channels, height * width)
+    first = np.where(flat.any(axis=1), flat.argmax(axis=1) + 1, height * width)
+    return int(first.sum())

@@ -1,0 +1,61 @@
+"""What one run leaves behind: counters per layer. Plain values; tables are made in `simulator.report`."""
+
+from dataclasses import dataclass, field
+
+from simulator.machine.energy import COMPONENTS
+from simulator.machine.pipeline import LayerTiming
+from simulator.machine.work import MacCounts
+from simulator.trace.records import Layer
+
+
+@dataclass(frozen=True)
+class TrafficRow:
+    """Bytes that one operand moved at one level in one direction. At level "dram" they are whole bursts."""
+
+    operand: str
+    level: str
+    direction: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """Counters of one layer on one batch of images."""
+
+    name: str
+    operator: str
+    macs: MacCounts
+    compute_cycles: int
+    timing: LayerTiming
+    cycle_ps: float
+    array_macs: int
+    traffic: list[TrafficRow] = field(default_factory=list)
+    energy_pj: dict[str, float] = field(default_factory=dict)
+    row_hits: int = 0
+    row_misses: int = 0
+    tiles: int = 0
+    tiling: str = ""
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles from the layer's first load to its last store."""
+        return max(round((self.timing.end_ps - self.timing.start_ps) / self.cycle_ps), self.compute_cycles)
+
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes moved over DRAM, in whole bursts, metadata included."""
+        return sum(row.bytes for row in self.traffic if row.level == "dram")
+
+    @staticmethod
+    def nothing(layer: Layer) -> "LayerResult":
+        """A layer that costs nothing: its producers write its result."""
+        energy = dict.fromkeys(COMPONENTS, 0.0)
+        return LayerResult(layer.name, layer.operator, MacCounts(0, 0, 0, 0, 0), 0, LayerTiming(), 1.0, 1, [], energy)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One batch of images through the network."""
+
+    images: tuple[int, ...]
+    layers: list[LayerResult]

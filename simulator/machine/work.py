@@ -1,0 +1,285 @@
+"""The array's work on a layer, from its real zero-maps: MACs by what becomes of them, and cycles per tile step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.hardware.accelerator import Accelerator, Zeros
+from simulator.mapping.dataflow import TileSizes, dataflow_of
+from simulator.mapping.dataflow.base import BufferAccesses, Ints, ceil_div
+from simulator.mapping.dataflow.spatial import Spatial
+from simulator.mapping.loop_nest import LoopNest
+from simulator.mapping.schedule import LayerSchedule
+from simulator.trace.zero_map import BoxCounts
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MacCounts:
+    """MACs of a layer: performed + gated + skipped = dense; effectual ones have two non-zero operands."""
+
+    dense: int
+    effectual: int
+    performed: int
+    gated: int
+    skipped: int
+
+
+def window_counts(nest: LoopNest, nonzero: Bools) -> Ints:
+    """Non-zero IFM elements that each kernel position meets over all outputs: [C, R·S] of a [C, H, W] map.
+
+    Padding counts as zero.
+    """
+    channels, height, width = nonzero.shape
+    counts = np.empty((channels, nest.r, nest.s), np.int64)
+    if not nest.windowed:
+        counts[:] = np.count_nonzero(nonzero, axis=(1, 2))[:, None, None]
+        return counts.reshape(channels, -1)
+    if nest.stride == (1, 1):
+        row = np.arange(nest.r) * nest.dilation[0] - nest.padding[0]
+        column = np.arange(nest.s) * nest.dilation[1] - nest.padding[1]
+        boxes = BoxCounts.of(nonzero)
+        counts[:] = boxes.count(row[:, None], row[:, None] + nest.p, column, column + nest.q)
+        return counts.reshape(channels, -1)
+    for r in range(nest.r):
+        rows = _positions(nest.p, nest.stride[0], r * nest.dilation[0] - nest.padding[0], height)
+        for s in range(nest.s):
+            columns = _positions(nest.q, nest.stride[1], s * nest.dilation[1] - nest.padding[1], width)
+            counts[:, r, s] = np.count_nonzero(nonzero[:, rows, columns], axis=(1, 2))
+    return counts.reshape(channels, -1)
+
+
+def tiled_window_counts(schedule: LayerSchedule, nonzero: Bools) -> Ints:
+    """`window_counts` for every tile of rows and columns: [C, tiles of P, tiles of Q, R·S] of a [C, H, W] map."""
+    nest = schedule.nest
+    channels = nonzero.shape[0]
+    rows, columns = schedule.rows.start, schedule.columns.start
+    counts = np.empty((channels, len(rows), len(columns), nest.r, nest.s), np.int64)
+    for r in range(nest.r):
+        for s in range(nest.s):
+            if nest.windowed:
+                met = _met_elements(nest, nonzero, r, s)
+            else:
+                met = nonzero.view(np.uint8)
+            by_row = np.add.reduceat(met, rows, axis=1, dtype=np.int64)
+            counts[:, :, :, r, s] = np.add.reduceat(by_row, columns, axis=2)
+    return counts.reshape(channels, len(rows), len(columns), -1)
+
+
+def _met_elements(nest: LoopNest, nonzero: Bools, r: int, s: int) -> npt.NDArray[np.uint8]:
+    """The [C, P, Q] elements that kernel position (r, s) meets, padding as zeros."""
+    channels, height, width = nonzero.shape
+    met = np.zeros((channels, nest.p, nest.q), np.uint8)
+    row = np.arange(nest.p) * nest.stride[0] + r * nest.dilation[0] - nest.padding[0]
+    column = np.arange(nest.q) * nest.stride[1] + s * nest.dilation[1] - nest.padding[1]
+    inside_rows, inside_columns = (row >= 0) & (row < height), (column >= 0) & (column < width)
+    met[np.ix_(range(channels), inside_rows.nonzero()[0], inside_columns.nonzero()[0])] = nonzero[
+        np.ix_(range(channels), row[inside_rows], column[inside_columns])
+    ]
+    return met
+
+
+def _positions(count: int, stride: int, offset: int, size: int) -> slice:
+    """Indices offset + i·stride for 0 ≤ i < count that lie inside [0, size), as a slice."""
+    first = -(offset // stride) if offset < 0 else 0
+    start = offset + first * stride
+    stop = min(offset + (count - 1) * stride, size - 1) + 1
+    return slice(start, max(stop, start), stride)
+
+
+def kernel_counts(nest: LoopNest, kernel_nonzero: Bools | None, start: int, stop: int) -> Ints:
+    """Non-zero weights among output channels [start, stop) of each group, at each (channel, position): [G, C, R·S]."""
+    if kernel_nonzero is None:
+        return np.full((nest.g, nest.c, nest.r * nest.s), stop - start, np.int64)
+    by_group = kernel_nonzero.reshape(nest.g, nest.k, nest.c, -1)
+    counts: Ints = by_group[:, start:stop].sum(axis=1, dtype=np.int64)
+    return counts
+
+
+def mac_counts(
+    nest: LoopNest, zeros: Zeros, met: list[Ints], kernel_nonzero: Bools | None, skipped_channels: list[Bools] | None
+) -> MacCounts:
+    """What becomes of a layer's MACs.
+
+    met holds `window_counts` per image of the batch, kernel_nonzero is [G·K, C, R, S] or None when no
+    weight is zero, skipped_channels says per image
+    which input channels [G·C] dynamic pruning takes away before the array sees them.
+    """
+    dense = nest.macs
+    kernels = kernel_counts(nest, kernel_nonzero, 0, nest.k).reshape(nest.g * nest.c, -1)
+    images = range(len(met))
+    effectual = sum(int((met[i] * kernels).sum()) for i in images)
+    positions = nest.p * nest.q
+    ifm_zero_saved = zeros.ifm != "none"
+    kernel_zero_saved = zeros.kernel != "none"
+    performed = remaining = skipped_elementwise = 0
+    for i in images:
+        kept = np.ones(nest.g * nest.c, np.bool_) if skipped_channels is None else ~skipped_channels[i]
+        kernel_side = kernels[kept] if kernel_zero_saved else np.full_like(kernels[kept], nest.k)
+        ifm_side = met[i][kept] if ifm_zero_saved else np.full_like(met[i][kept], positions)
+        performed += int((ifm_side * kernel_side).sum())
+        remaining += int(kept.sum()) * nest.k * nest.r * nest.s * positions
+        kernel_skip = kernels[kept] if zeros.kernel == "skip" else np.full_like(kernels[kept], nest.k)
+        ifm_skip = met[i][kept] if zeros.ifm == "skip" else np.full_like(met[i][kept], positions)
+        skipped_elementwise += kept.sum() * nest.k * nest.r * nest.s * positions - int((ifm_skip * kernel_skip).sum())
+    skipped = dense - remaining + int(skipped_elementwise)
+    return MacCounts(dense, effectual, performed, dense - performed - skipped, skipped)
+
+
+def tile_sizes(schedule: LayerSchedule, channels: Ints | None = None) -> TileSizes:
+    """Loop sizes at every tile step; `channels` replaces the number of input channels where some are skipped."""
+    steps = schedule.steps
+    nest = schedule.nest
+    image, row, column = schedule.position_index(steps.s)
+    row_first, row_last = nest.input_rows(schedule.rows.start[row], schedule.rows.stop[row])
+    column_first, column_last = nest.input_columns(schedule.columns.start[column], schedule.columns.stop[column])
+    c = schedule.channels.size[steps.c] if channels is None else channels
+    g, n = schedule.groups.size[steps.g], schedule.images.size[image]
+    return TileSizes(
+        g=g,
+        k=schedule.outputs.size[steps.k],
+        c=c,
+        n=n,
+        p=schedule.rows.size[row],
+        q=schedule.columns.size[column],
+        r=nest.r,
+        s=nest.s,
+        ifm_elements=g * n * c * (row_last - row_first) * (column_last - column_first),
+    )
+
+
+@dataclass(frozen=True)
+class ArrayWork:
+    """What the array does at each tile step."""
+
+    cycles: Ints
+    accesses: BufferAccesses
+
+
+def array_work(
+    schedule: LayerSchedule,
+    accelerator: Accelerator,
+    active: Bools | None,
+    tile_met: list[Ints] | None,
+    kernel_nonzero: Bools | None,
+) -> ArrayWork:
+    """Cycles and buffer accesses of every step.
+
+    active [G·C, position tiles] says which input channels are left for a tile of positions, None when all are. tile_met
+    (`tiled_window_counts` per image of the batch) is needed where the array skips zeros.
+    """
+    dataflow = dataflow_of(accelerator.array)
+    dense = tile_sizes(schedule)
+    channels = dense.c
+    groups = dense.g
+    lanes = dataflow.channel_lanes(dense)
+    if active is not None:
+        groups, channels = _working_channels(schedule, accelerator, active, lanes)
+    sizes = tile_sizes(schedule, channels)
+    sizes = TileSizes(groups, sizes.k, sizes.c, sizes.n, sizes.p, sizes.q, sizes.r, sizes.s, sizes.ifm_elements)
+    cycles = dataflow.cycles(sizes)
+    accesses = dataflow.accesses(sizes)
+    zeros = accelerator.array.zeros
+    if "skip" in (zeros.ifm, zeros.kernel) and isinstance(dataflow, Spatial):
+        aligned = active is not None and accelerator.pruning.unrolled_channels == "aligned"
+        skipping = _skipping_cycles(schedule, dataflow, zeros, tile_met, kernel_nonzero, active, aligned)
+        cycles = np.minimum(cycles, skipping)
+    overhead = dataflow.overhead_cycles()
+    cycles = np.array(np.broadcast_to(cycles, (schedule.steps.count,)))
+    cycles[-1] = max(0, int(cycles[-1]) + overhead)
+    return ArrayWork(cycles, accesses)
+
+
+def _working_channels(
+    schedule: LayerSchedule, accelerator: Accelerator, active: Bools, lanes: int
+) -> tuple[Ints, Ints]:
+    """Groups and channels per group that each step still has to work on, after dynamic pruning."""
+    nest, steps = schedule.nest, schedule.steps
+    by_group = active.reshape(nest.g, nest.c, -1)
+    if nest.c == 1:
+        left = np.add.reduceat(by_group[:, 0], schedule.groups.start, axis=0, dtype=np.int64)[steps.g, steps.s]
+        return left, np.ones_like(left)
+    if accelerator.pruning.unrolled_channels == "aligned" and lanes > 1:
+        lane_groups = np.logical_or.reduceat(by_group, np.arange(0, nest.c, lanes), axis=1)
+        by_group = lane_groups.repeat(lanes, axis=1)[:, : nest.c]
+    counts = np.add.reduceat(by_group, schedule.channels.start, axis=1, dtype=np.int64)
+    widest = np.maximum.reduceat(counts, schedule.groups.start, axis=0)
+    left = widest[steps.g, steps.c, steps.s]
+    return schedule.groups.size[steps.g], left
+
+
+def _skipping_cycles(
+    schedule: LayerSchedule,
+    dataflow: Spatial,
+    zeros: Zeros,
+    tile_met: list[Ints] | None,
+    kernel_nonzero: Bools | None,
+    active: Bools | None,
+    aligned: bool,
+) -> Ints:
+    """Cycles of every step when lanes skip single zeros.
+
+    A lane works through the pairs of one input channel: per kernel position, ceil(IFM elements left / positions side by
+    side) × ceil(kernel elements left / output channels side by side). Positions of the kernel side by side share that
+    work and wait for the fullest; so do the channels side by side. Lanes meet again when all of them have finished
+    their channel.
+    """
+    nest, steps = schedule.nest, schedule.steps
+    sizes = tile_sizes(schedule)
+    factors = {name: int(np.max(value)) for name, value in dataflow.unrolled(sizes).items()}
+    position_lanes = factors["N"] * factors["P"] * factors["Q"]
+    kernel_lanes = factors["R"] * factors["S"]
+    group_lanes, channel_lanes = factors["G"], factors["C"]
+    met = _met_per_position_tile(schedule, zeros, tile_met)
+    cycles = np.zeros(steps.count, np.int64)
+    step_of = {
+        key: index
+        for index, key in enumerate(
+            zip(steps.g.tolist(), steps.k.tolist(), steps.c.tolist(), steps.s.tolist(), strict=True)
+        )
+    }
+    for k, (k_start, k_stop) in enumerate(zip(schedule.outputs.start, schedule.outputs.stop, strict=True)):
+        left = kernel_counts(nest, kernel_nonzero if zeros.kernel == "skip" else None, int(k_start), int(k_stop))
+        turns = ceil_div(left, factors["K"])
+        work = ceil_div(met, position_lanes) * turns[:, :, None, :]
+        per_channel = np.maximum(ceil_div(work.sum(axis=3), kernel_lanes), work.max(axis=3))
+        if active is not None and not aligned:
+            per_channel = np.where(active.reshape(nest.g, nest.c, -1), per_channel, -1)
+        for g, (g_start, g_stop) in enumerate(zip(schedule.groups.start, schedule.groups.stop, strict=True)):
+            for c, (c_start, c_stop) in enumerate(zip(schedule.channels.start, schedule.channels.stop, strict=True)):
+                block = per_channel[g_start:g_stop, c_start:c_stop]
+                total = _in_lanes(block, group_lanes, channel_lanes)
+                for s in range(schedule.position_tiles):
+                    cycles[step_of[(g, k, c, s)]] = total[s]
+    return cycles
+
+
+def _in_lanes(block: Ints, group_lanes: int, channel_lanes: int) -> Ints:
+    """Cycles of [groups, channels, position tiles] of per-channel work on lanes that wait for each other.
+
+    Channels marked −1 are gone and close up; the rest keep their order.
+    """
+    if block.shape[1] == 1:
+        block, lanes = block[:, 0][None], group_lanes
+    else:
+        lanes = channel_lanes
+    if (block < 0).any():
+        order = np.argsort(block < 0, axis=1, kind="stable")
+        block = np.maximum(np.take_along_axis(block, order, axis=1), 0)
+    fullest = np.maximum.reduceat(block, np.arange(0, block.shape[1], lanes), axis=1)
+    return np.asarray(fullest.sum(axis=(0, 1)), np.int64)
+
+
+def _met_per_position_tile(schedule: LayerSchedule, zeros: Zeros, tile_met: list[Ints] | None) -> Ints:
+    """IFM elements that each kernel position meets: [G, C, position tiles, R·S]."""
+    nest = schedule.nest
+    shape = (nest.g, nest.c, schedule.images.count, schedule.rows.count, schedule.columns.count, nest.r * nest.s)
+    if zeros.ifm != "skip" or tile_met is None:
+        positions = schedule.rows.size[:, None] * schedule.columns.size
+        met = schedule.images.size[:, None, None] * positions
+        return np.broadcast_to(met[None, None, ..., None], shape).reshape(nest.g, nest.c, -1, nest.r * nest.s)
+    images = np.stack(tile_met, axis=1)
+    by_tile = np.add.reduceat(images, schedule.images.start, axis=1)
+    return by_tile.reshape(nest.g, nest.c, -1, nest.r * nest.s)

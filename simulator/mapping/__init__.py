@@ -1,0 +1,1 @@
+"""Layer × accelerator → schedule: loop nests, dataflows, the search for tiles."""

@@ -1,0 +1,65 @@
+"""What every dataflow answers. All arguments and answers are arrays: one entry per tile."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TileSizes:
+    """Loop sizes of tiles; the entries broadcast together. r and s are the layer's, ifm_elements includes the halo."""
+
+    g: Ints
+    k: Ints
+    c: Ints
+    n: Ints
+    p: Ints
+    q: Ints
+    r: int
+    s: int
+    ifm_elements: Ints
+
+    @property
+    def positions(self) -> Ints:
+        """n·p·q."""
+        return self.n * self.p * self.q
+
+    @property
+    def reduction(self) -> Ints:
+        """c·r·s: products summed into one output."""
+        return self.c * self.r * self.s
+
+
+@dataclass(frozen=True)
+class BufferAccesses:
+    """Elements moved between buffers and array, per tile."""
+
+    ifm_reads: Ints
+    kernel_reads: Ints
+    psum_reads: Ints
+    psum_writes: Ints
+
+
+class Dataflow(Protocol):
+    """How an array runs a tile."""
+
+    def cycles(self, tile: TileSizes) -> Ints:
+        """Array cycles of each tile, when tiles follow each other without a pause."""
+
+    def overhead_cycles(self) -> int:
+        """Cycles that a layer spends once, before its first and after its last tile (fill and drain; may be negative)."""
+
+    def accesses(self, tile: TileSizes) -> BufferAccesses:
+        """Elements that each tile moves between buffers and array."""
+
+    def channel_lanes(self, tile: TileSizes) -> int:
+        """Input channels that the array works on side by side."""
+
+
+def ceil_div(numerator: Ints | int, denominator: Ints | int) -> Ints:
+    """Quotient rounded up."""
+    return np.asarray(-(-np.asarray(numerator) // denominator), np.int64)

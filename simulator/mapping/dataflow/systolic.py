@@ -1,0 +1,138 @@
+"""Systolic arrays: one operand stays in the PEs (a fold of it at a time), the others stream past.
+
+Cycle and access formulas of the strict mode: SCALE-Sim (Samajdar et al., ISPASS 2020), CALC mode. Folds run one after
+the other there and the layer's total is the index of its last cycle. The pipelined mode loads the next fold while one
+streams, which takes as long as the array is high, and pays fill and drain once per layer.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from simulator.hardware.accelerator import Array
+from simulator.mapping.dataflow.base import BufferAccesses, Ints, TileSizes, ceil_div
+
+
+class Systolic(ABC):
+    """What the three share: folds, and the length of one."""
+
+    def __init__(self, array: Array) -> None:
+        self.rows = array.rows
+        self.columns = array.columns
+        self.strict = array.timing == "strict"
+
+    @abstractmethod
+    def folds(self, tile: TileSizes) -> Ints:
+        """How often the array is filled."""
+
+    @abstractmethod
+    def stream(self, tile: TileSizes) -> Ints:
+        """Cycles for which the moving operand streams in one fold."""
+
+    @abstractmethod
+    def accesses(self, tile: TileSizes) -> BufferAccesses:
+        """Elements that each tile moves between buffers and array."""
+
+    @property
+    @abstractmethod
+    def skew(self) -> int:
+        """Cycles a fold spends on loading its stationary operand, filling and draining."""
+
+    def cycles(self, tile: TileSizes) -> Ints:
+        """Array cycles of each tile."""
+        if self.strict:
+            return self.folds(tile) * (self.stream(tile) + self.skew)
+        return self.folds(tile) * np.maximum(self.stream(tile), self.rows)
+
+    def overhead_cycles(self) -> int:
+        """Fill and drain, once; in strict mode −1, because SCALE-Sim counts cycles from 0."""
+        return -1 if self.strict else self.skew
+
+    def channel_lanes(self, tile: TileSizes) -> int:
+        """Whole channels that fit into the rows that hold the reduction."""
+        return max(1, self.rows // (tile.r * tile.s))
+
+
+class WeightStationary(Systolic):
+    """Rows hold the reduction (c·r·s), columns the output channels; positions stream."""
+
+    @property
+    def skew(self) -> int:
+        """Load (rows), fill and drain (rows + columns − 2)."""
+        return 2 * self.rows + self.columns - 2
+
+    def folds(self, tile: TileSizes) -> Ints:
+        """Folds of the kernels."""
+        return tile.g * ceil_div(tile.reduction, self.rows) * ceil_div(tile.k, self.columns)
+
+    def stream(self, tile: TileSizes) -> Ints:
+        """One position a cycle."""
+        return tile.positions
+
+    def accesses(self, tile: TileSizes) -> BufferAccesses:
+        """Kernels once, the IFM once per fold of columns, a psum per fold of rows."""
+        row_folds, outputs = ceil_div(tile.reduction, self.rows), tile.g * tile.positions * tile.k
+        return BufferAccesses(
+            ifm_reads=tile.g * ceil_div(tile.k, self.columns) * tile.positions * tile.reduction,
+            kernel_reads=tile.g * tile.reduction * tile.k,
+            psum_reads=(row_folds - 1) * outputs,
+            psum_writes=row_folds * outputs,
+        )
+
+
+class OutputStationary(Systolic):
+    """Rows hold positions, columns output channels; the reduction streams."""
+
+    @property
+    def skew(self) -> int:
+        """Fill and drain."""
+        return self.rows + self.columns - 2
+
+    def folds(self, tile: TileSizes) -> Ints:
+        """Folds of the OFM."""
+        return tile.g * ceil_div(tile.positions, self.rows) * ceil_div(tile.k, self.columns)
+
+    def stream(self, tile: TileSizes) -> Ints:
+        """One product per output and cycle."""
+        return tile.reduction
+
+    def accesses(self, tile: TileSizes) -> BufferAccesses:
+        """Both operands once per fold of the other, each output once."""
+        outputs = tile.g * tile.positions * tile.k
+        return BufferAccesses(
+            ifm_reads=tile.g * ceil_div(tile.k, self.columns) * tile.positions * tile.reduction,
+            kernel_reads=tile.g * ceil_div(tile.positions, self.rows) * tile.reduction * tile.k,
+            psum_reads=np.zeros_like(outputs),
+            psum_writes=outputs,
+        )
+
+    def channel_lanes(self, tile: TileSizes) -> int:
+        """The reduction is streamed: one channel at a time."""
+        return 1
+
+
+class InputStationary(Systolic):
+    """Rows hold the reduction, columns positions; the output channels stream."""
+
+    @property
+    def skew(self) -> int:
+        """Load (rows), fill and drain (rows + columns − 2)."""
+        return 2 * self.rows + self.columns - 2
+
+    def folds(self, tile: TileSizes) -> Ints:
+        """Folds of the unrolled IFM."""
+        return tile.g * ceil_div(tile.reduction, self.rows) * ceil_div(tile.positions, self.columns)
+
+    def stream(self, tile: TileSizes) -> Ints:
+        """One output channel a cycle."""
+        return tile.k
+
+    def accesses(self, tile: TileSizes) -> BufferAccesses:
+        """The unrolled IFM once, kernels once per fold of columns, a psum per fold of rows."""
+        row_folds, outputs = ceil_div(tile.reduction, self.rows), tile.g * tile.positions * tile.k
+        return BufferAccesses(
+            ifm_reads=tile.g * tile.positions * tile.reduction,
+            kernel_reads=tile.g * ceil_div(tile.positions, self.columns) * tile.reduction * tile.k,
+            psum_reads=(row_folds - 1) * outputs,
+            psum_writes=row_folds * outputs,
+        )

@@ -1,0 +1,251 @@
+"""The search for tile sizes and loop order: least DRAM traffic under the buffers' capacities.
+
+Reuse is counted by loop-nest analysis: an operand's tile stays in its buffer over the loops inside the innermost loop
+that changes it, and is fetched again for every turn of a loop outside it (Yang et al., "Interstellar", ASPLOS 2020).
+All candidates of a layer are evaluated at once.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+from simulator.hardware.accelerator import OPERANDS, Accelerator
+from simulator.mapping.dataflow import TileSizes, dataflow_of
+from simulator.mapping.dataflow.base import ceil_div
+from simulator.mapping.loop_nest import LoopNest
+from simulator.mapping.schedule import Blocks, LayerSchedule, Tiling
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+ORDERS = tuple("".join(order) for order in itertools.permutations("SKC"))
+
+TIME_SLACK = 1.1
+"""Least traffic is sought among candidates at most 10 % slower than the fastest: bytes that cost no time to move are not
+saved by leaving the array idle."""
+
+TRAFFIC_SLACK = 1.01
+"""Candidates within 1 % of the least traffic compete for the least time."""
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Tile sizes, one entry per candidate."""
+
+    g: Ints
+    k: Ints
+    c: Ints
+    n: Ints
+    p: Ints
+    q: Ints
+
+
+@lru_cache(maxsize=4096)
+def best_schedule(nest: LoopNest, accelerator: Accelerator) -> LayerSchedule:
+    """The tiling of `nest` with the least DRAM traffic among those that keep the array as busy as any can.
+
+    Raises InputError when even the smallest tile does not fit into the buffers; the message names the buffer.
+    """
+    candidates = _candidates(nest)
+    ifm_elements = _ifm_tile_elements(nest, candidates)
+    fits = _fits(nest, accelerator, candidates, ifm_elements)
+    if not fits.any():
+        raise InputError(_why_nothing_fits(nest, accelerator, candidates, ifm_elements))
+    candidates = _Candidates(**{name: values[fits] for name, values in vars(candidates).items()})
+    ifm_elements = ifm_elements[fits]
+    cycles, first_load = _time(nest, accelerator, candidates, ifm_elements)
+
+    traffic = np.stack([_traffic(nest, accelerator, candidates, order) for order in ORDERS])
+    dram_cycles = traffic / accelerator.dram.bandwidth * accelerator.clock
+    overlapped = accelerator.buffers.ifm.double_buffered
+    latency = np.maximum(cycles, dram_cycles) + first_load if overlapped else cycles + dram_cycles
+    fast = latency <= latency.min() * TIME_SLACK
+    good = fast & (traffic <= np.min(traffic[fast]) * TRAFFIC_SLACK)
+    order, best = np.unravel_index(int(np.argmin(np.where(good, latency, np.inf))), traffic.shape)
+    sizes = {name: int(values[best]) for name, values in vars(candidates).items()}
+    return LayerSchedule(nest, Tiling(**sizes, order=ORDERS[order]), math.ceil(traffic[order, best]))
+
+
+def _tile_sizes(size: int) -> list[int]:
+    """The tile sizes worth trying: each number of tiles in its most even cut, ceil(size / count)."""
+    root = math.isqrt(size)
+    few_tiles = {-(-size // count) for count in range(1, root + 1)}
+    return sorted(few_tiles | set(range(1, root + 1)))
+
+
+def _candidates(nest: LoopNest) -> _Candidates:
+    """All combinations of tile sizes.
+
+    Columns are cut only when a tile is one row high, and a tile holds several images only when it holds them whole:
+    anything else reads more halo for the same buffer space.
+    """
+    positions = [(1, 1, q) for q in _tile_sizes(nest.q)]
+    positions += [(1, p, nest.q) for p in _tile_sizes(nest.p)]
+    positions += [(n, nest.p, nest.q) for n in _tile_sizes(nest.n)]
+    channels = [(1, k, c) for k in _tile_sizes(nest.k) for c in _tile_sizes(nest.c)]
+    channels += [(g, nest.k, nest.c) for g in _tile_sizes(nest.g) if g > 1]
+    position_array = np.array(sorted(set(positions)), np.int64)
+    channel_array = np.array(sorted(set(channels)), np.int64)
+    s, c = (index.ravel() for index in np.indices((len(position_array), len(channel_array))))
+    n, p, q = position_array[s].T
+    g, k, channel = channel_array[c].T
+    return _Candidates(g=g, k=k, c=channel, n=n, p=p, q=q)
+
+
+def _extent(size: int, loop: int, tile: Ints, stride: int, reach: int, windowed: bool) -> Ints:
+    """Rows or columns of an input that the largest tile of the loop reads."""
+    if windowed:
+        return np.minimum(size, (tile - 1) * stride + reach)
+    return np.minimum(size, ceil_div(tile * size, loop) + (tile < loop))
+
+
+def _ifm_tile_elements(nest: LoopNest, tile: _Candidates) -> Ints:
+    total = np.zeros_like(tile.n)
+    for index, (channels, height, width) in enumerate(nest.inputs):
+        windowed = nest.windowed and index == 0
+        rows = _extent(height, nest.p, tile.p, nest.stride[0], nest.dilation[0] * (nest.r - 1) + 1, windowed)
+        columns = _extent(width, nest.q, tile.q, nest.stride[1], nest.dilation[1] * (nest.s - 1) + 1, windowed)
+        total += tile.n * np.minimum(channels, ceil_div(tile.g * tile.c * channels, nest.g * nest.c)) * rows * columns
+    return total
+
+
+def _ofm_tile_elements(nest: LoopNest, tile: _Candidates) -> Ints:
+    rows = _extent(nest.ofm[1], nest.p, tile.p, 1, 1, False) if nest.ofm[1] != nest.p else tile.p
+    columns = _extent(nest.ofm[2], nest.q, tile.q, 1, 1, False) if nest.ofm[2] != nest.q else tile.q
+    return tile.g * tile.k * tile.n * rows * columns
+
+
+def _tile_bytes(
+    nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints
+) -> dict[str, tuple[Ints, npt.NDArray[np.bool_]]]:
+    """Bytes of one tile of each operand, and whether it is the operand's only tile."""
+    precision = accelerator.precision
+    one_position = (tile.n >= nest.n) & (tile.p >= nest.p) & (tile.q >= nest.q)
+    one_group, one_k, one_c = tile.g >= nest.g, tile.k >= nest.k, tile.c >= nest.c
+    kernel = tile.g * tile.k * tile.c * nest.r * nest.s if nest.unit == "array" else np.zeros_like(tile.g)
+    ofm_bits = precision.psum if nest.unit == "array" else precision.ofm
+    return {
+        "ifm": (ceil_div(ifm_elements * precision.ifm, 8), one_position & one_group & one_c),
+        "kernel": (ceil_div(kernel * precision.kernel, 8), one_group & one_k & one_c),
+        "ofm": (ceil_div(_ofm_tile_elements(nest, tile) * ofm_bits, 8), one_position & one_group & one_k),
+    }
+
+
+def _need(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> dict[str, Ints]:
+    """Bytes that a candidate needs in each physical buffer; double buffering doubles a tile that is not the only one."""
+    need: dict[str, Ints] = {}
+    for operand, (tile_bytes, only) in _tile_bytes(nest, accelerator, tile, ifm_elements).items():
+        home = accelerator.buffers.home(operand)  # type: ignore[arg-type]
+        double = getattr(accelerator.buffers, operand).double_buffered
+        copies = np.where(only, 1, 2) if double else 1
+        need[home] = need.get(home, np.zeros_like(tile.g)) + tile_bytes * copies
+    return need
+
+
+def _fits(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> npt.NDArray[np.bool_]:
+    fits = np.ones(len(tile.g), np.bool_)
+    for home, need in _need(nest, accelerator, tile, ifm_elements).items():
+        fits &= need <= getattr(accelerator.buffers, home).capacity
+    return fits
+
+
+def _why_nothing_fits(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> str:
+    for home, need in _need(nest, accelerator, tile, ifm_elements).items():
+        capacity = getattr(accelerator.buffers, home).capacity
+        if need.min() > capacity:
+            holds = " and ".join(o for o in OPERANDS if accelerator.buffers.home(o) == home)
+            return (
+                f"accelerator '{accelerator.name}': buffers.{home}.capacity is {capacity} B, but the smallest tile of "
+                f"{holds} needs {need.min()} B"
+            )
+    return f"accelerator '{accelerator.name}': no tile fits into all buffers at once; enlarge buffers.*.capacity"
+
+
+def _time(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> tuple[Floats, Floats]:
+    """Estimated array cycles of the layer, and cycles before the first tile can start and after the last has ended."""
+    tiles = (
+        ceil_div(nest.g, tile.g)
+        * ceil_div(nest.k, tile.k)
+        * ceil_div(nest.c, tile.c)
+        * ceil_div(nest.n, tile.n)
+        * ceil_div(nest.p, tile.p)
+        * ceil_div(nest.q, tile.q)
+    )
+    if nest.unit == "array":
+        sizes = TileSizes(tile.g, tile.k, tile.c, tile.n, tile.p, tile.q, nest.r, nest.s, ifm_elements)
+        cycles = dataflow_of(accelerator.array).cycles(sizes) * tiles
+    else:
+        cycles = ceil_div(np.maximum(ifm_elements, _ofm_tile_elements(nest, tile)), accelerator.post_processing.lanes)
+        cycles = cycles * tiles
+    outside = sum(size for size, _ in _tile_bytes(nest, accelerator, tile, ifm_elements).values())
+    serial = np.asarray(outside) / accelerator.dram.bandwidth * accelerator.clock
+    return cycles.astype(np.float64), serial.astype(np.float64)
+
+
+def _loads(nest: LoopNest, tile: _Candidates, order: str, relevant: str, irrelevant: str) -> Ints:
+    """How often an operand is fetched: once, or once per turn of the loop that it does not depend on."""
+    trips = {
+        "S": ceil_div(nest.n, tile.n) * ceil_div(nest.p, tile.p) * ceil_div(nest.q, tile.q),
+        "K": ceil_div(nest.k, tile.k),
+        "C": ceil_div(nest.c, tile.c),
+    }
+    inside = order[order.index(irrelevant) + 1 :]
+    displaced = np.zeros(len(tile.g), np.bool_)
+    for loop in inside:
+        if loop in relevant:
+            displaced |= trips[loop] > 1
+    return np.where(displaced, trips[irrelevant], 1)
+
+
+def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order: str) -> Floats:
+    """DRAM bytes of the layer, an unaligned run of bytes counted with the part of a burst that it wastes on average."""
+    precision, burst = accelerator.precision, accelerator.dram.burst
+    ifm = _ifm_layer_bytes(nest, tile, precision.ifm / 8, burst) * _loads(nest, tile, order, "SC", "K")
+    total = ifm
+    if nest.unit == "array":
+        total = total + nest.kernel_elements * precision.kernel / 8 * _loads(nest, tile, order, "KC", "S")
+    visits = _loads(nest, tile, order, "SK", "C")
+    ofm_elements = nest.n * nest.ofm[0] * nest.ofm[1] * nest.ofm[2]
+    rows = np.where(tile.p < nest.p, tile.p, nest.ofm[1])
+    run = np.where(tile.q < nest.q, tile.q, rows * nest.ofm[2]) * precision.ofm / 8
+    whole = (tile.q >= nest.q) & (tile.p >= nest.p)
+    ofm = ofm_elements * precision.ofm / 8 * np.where(whole, 1.0, _burst_waste(run, burst))
+    spills = 2 * (visits - 1) * ofm_elements * precision.psum / 8
+    return np.asarray(total + ofm + spills, np.float64)
+
+
+def _burst_waste(run_bytes: npt.ArrayLike, burst: int) -> Floats:
+    """Bytes moved over bytes wanted, for runs at any alignment."""
+    run = np.maximum(np.asarray(run_bytes, np.float64), 1.0)
+    return np.where(run % burst == 0, 1.0, (run + burst / 2) / run)
+
+
+def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, element_bytes: float, burst: int) -> Floats:
+    """Bytes of all inputs when each tile of positions and channels is fetched once, halo included."""
+    total: Floats = np.zeros(len(tile.g))
+    for index, (channels, height, width) in enumerate(nest.inputs):
+        rows = _summed_extent(nest, tile.p, nest.p, index, "rows")
+        columns = _summed_extent(nest, tile.q, nest.q, index, "columns")
+        whole = (tile.p >= nest.p) & (tile.q >= nest.q)
+        tiles_high, tiles_wide = ceil_div(nest.p, tile.p), ceil_div(nest.q, tile.q)
+        run = np.where(tile.q >= nest.q, rows / tiles_high * width, columns / tiles_wide) * element_bytes
+        waste = np.where(whole, 1.0, _burst_waste(run, burst))
+        total += nest.n * channels * rows * columns * element_bytes * waste
+    return total
+
+
+def _summed_extent(nest: LoopNest, tile: Ints, loop: int, index: int, axis: str) -> Ints:
+    """Input rows (or columns) over all tiles of a loop, for every tile size among the candidates."""
+    span = nest.input_rows if axis == "rows" else nest.input_columns
+    unique, inverse = np.unique(tile, return_inverse=True)
+    sums = []
+    for size in unique:
+        blocks = Blocks.of(loop, int(size))
+        first, last = span(blocks.start, blocks.stop, index)
+        sums.append(int((last - first).sum()))
+    return np.array(sums, np.int64)[inverse]

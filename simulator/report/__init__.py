@@ -1,0 +1,1 @@
+"""From counters to tables, figures and files."""

@@ -1,0 +1,60 @@
+"""Two or more reports side by side."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from simulator.errors import InputError
+from simulator.report.report import Report
+
+COMPARED = ("dram_bytes", "cycles", "energy_pj", "macs_performed")
+
+
+def compare(reports: Mapping[str, Report]) -> pd.DataFrame:
+    """Totals of named reports, one row each, with the difference to the first in percent (`…_change`).
+
+    Raises InputError with fewer than two reports.
+    """
+    _check(reports)
+    rows = []
+    first = next(iter(reports.values()))
+    for name, report in reports.items():
+        row: dict[str, object] = {
+            "report": name,
+            "trace": report.meta["trace"],
+            "accelerator": report.meta["accelerator"],
+            "accuracy": (report.meta.get("accuracy") or {}).get("top1"),
+        }
+        for quantity in COMPARED:
+            row[quantity] = report.totals[quantity]
+            row[f"{quantity}_change"] = _change(report.totals[quantity], first.totals[quantity])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def compare_layers(reports: Mapping[str, Report], quantity: str = "dram_bytes") -> pd.DataFrame:
+    """One quantity layer by layer, one column per report, with the difference of the last to the first.
+
+    The largest differences come first. A layer that a report does not have counts as nothing. Raises InputError with
+    fewer than two reports or an unknown quantity.
+    """
+    _check(reports)
+    series = {}
+    for name, report in reports.items():
+        if quantity not in report.layers.columns:
+            raise InputError(f"reports have no column '{quantity}'; expected one of: {', '.join(COMPARED)}")
+        series[name] = report.layers.set_index("layer")[quantity]
+    table = pd.DataFrame(series).fillna(0)
+    names = list(reports)
+    table["difference"] = table[names[-1]] - table[names[0]]
+    order = table["difference"].abs().sort_values(ascending=False, kind="stable").index
+    return table.loc[order].rename_axis("layer").reset_index()
+
+
+def _check(reports: Mapping[str, Report]) -> None:
+    if len(reports) < 2:
+        raise InputError(f"compare needs at least two reports, found {len(reports)}")
+
+
+def _change(value: float, base: float) -> float:
+    return 100.0 * (value - base) / base if base else 0.0

@@ -1,0 +1,169 @@
+"""`Report`: the counters of a simulation as tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from simulator.machine.energy import COMPONENTS
+from simulator.machine.results import LayerResult, RunResult
+
+TOTALS = ("macs_dense", "macs_effectual", "macs_performed", "macs_gated", "macs_skipped", "dram_bytes", "energy_pj")
+WAITS = ("ifm", "kernel", "ofm", "psum")
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a network costs on an accelerator.
+
+    All tables hold means over the simulated batches (one batch is one image unless the simulation said otherwise), so a
+    single image's figures are exact counts.
+
+    layers, one row per layer in order of execution: layer, operator, macs_dense, macs_effectual (both operands not zero),
+    macs_performed, macs_gated, macs_skipped (the last three add up to dense), cycles, compute_cycles, stall_cycles
+    (cycles = compute + stall), stall_ifm_cycles … stall_drain_cycles (what the array waited for), utilisation (MACs
+    performed or gated per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles, row_hits, row_misses,
+    energy_pj, tiles, tiling.
+
+    traffic: layer, operand (ifm, kernel, ofm, psum, metadata), level (dram, buffer), direction (read, write), bytes.
+    energy: layer, component, energy_pj. images: one row per batch with its images and totals.
+
+    meta: names, hashes and settings that reproduce the run.
+    """
+
+    layers: pd.DataFrame
+    traffic: pd.DataFrame
+    energy: pd.DataFrame
+    images: pd.DataFrame
+    meta: Mapping[str, Any]
+
+    @cached_property
+    def totals(self) -> Mapping[str, float]:
+        """Sums over the layers: cycles, seconds, dram_bytes, energy_pj, MACs and bytes per operand (`ifm_bytes` …).
+
+        Also utilisation, average bandwidth in bytes per second, and frames per second.
+        """
+        sums = {
+            name: _number(self.layers[name].sum()) for name in (*TOTALS, "cycles", "compute_cycles", "stall_cycles")
+        }
+        seconds = float(self.layers["cycles"].sum()) / float(self.meta["clock_hz"])
+        sums["seconds"] = seconds
+        dram = self.traffic[self.traffic["level"] == "dram"]
+        for operand in ("ifm", "kernel", "ofm", "psum", "metadata"):
+            sums[f"{operand}_bytes"] = _number(dram.loc[dram["operand"] == operand, "bytes"].sum())
+        busy = sums["cycles"] * self.meta["array_macs"]
+        sums["utilisation"] = (sums["macs_performed"] + sums["macs_gated"]) / busy if busy else 0.0
+        sums["bandwidth_bytes_per_second"] = sums["dram_bytes"] / seconds if seconds else 0.0
+        sums["frames_per_second"] = int(self.meta["batch"]) / seconds if seconds else 0.0
+        return sums
+
+    def energy_by_component(self) -> pd.Series:
+        """Picojoules of each component, over all layers."""
+        return self.energy.groupby("component", sort=False)["energy_pj"].sum()
+
+
+def _number(value: Any) -> float:
+    """A whole number as int, so that exact counts stay exact."""
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def build_report(runs: Sequence[RunResult], meta: Mapping[str, Any]) -> Report:
+    """The tables of one or several batches, averaged."""
+    layer_frames = [pd.DataFrame([_layer_row(layer) for layer in run.layers]) for run in runs]
+    traffic_frames = [_traffic_frame(run) for run in runs]
+    energy_frames = [
+        pd.DataFrame(
+            [
+                {"layer": layer.name, "component": component, "energy_pj": layer.energy_pj[component]}
+                for layer in run.layers
+                for component in COMPONENTS
+            ]
+        )
+        for run in runs
+    ]
+    images = pd.DataFrame(
+        [
+            {
+                "images": " ".join(map(str, run.images)),
+                **{name: frame[name].sum() for name in (*TOTALS, "cycles", "compute_cycles")},
+            }
+            for run, frame in zip(runs, layer_frames, strict=True)
+        ]
+    )
+    return Report(
+        layers=_mean(layer_frames),
+        traffic=_mean(traffic_frames),
+        energy=_mean(energy_frames),
+        images=images,
+        meta=dict(meta),
+    )
+
+
+def _layer_row(layer: LayerResult) -> dict[str, Any]:
+    cycles = layer.cycles
+    waits = _whole_cycles(layer, cycles - layer.compute_cycles)
+    worked = layer.macs.performed + layer.macs.gated
+    return {
+        "layer": layer.name,
+        "operator": layer.operator,
+        "macs_dense": layer.macs.dense,
+        "macs_effectual": layer.macs.effectual,
+        "macs_performed": layer.macs.performed,
+        "macs_gated": layer.macs.gated,
+        "macs_skipped": layer.macs.skipped,
+        "cycles": cycles,
+        "compute_cycles": layer.compute_cycles,
+        "stall_cycles": cycles - layer.compute_cycles,
+        **waits,
+        "utilisation": worked / (cycles * layer.array_macs) if cycles else 0.0,
+        "dram_bytes": layer.dram_bytes,
+        "dram_busy_cycles": round(layer.timing.dram_busy_ps / layer.cycle_ps),
+        "row_hits": layer.row_hits,
+        "row_misses": layer.row_misses,
+        "energy_pj": sum(layer.energy_pj.values()),
+        "tiles": layer.tiles,
+        "tiling": layer.tiling,
+    }
+
+
+def _whole_cycles(layer: LayerResult, stalled: int) -> dict[str, int]:
+    """Waits in whole cycles that add up to `stalled`: rounded running sums."""
+    waits = {**{name: layer.timing.waits_ps.get(name, 0) for name in WAITS}, "drain": layer.timing.drain_ps}
+    total = sum(waits.values())
+    result, passed, given = {}, 0, 0
+    for name, picoseconds in waits.items():
+        passed += picoseconds
+        upto = round(stalled * passed / total) if total else 0
+        result[f"stall_{name}_cycles"] = upto - given
+        given = upto
+    return result
+
+
+def _traffic_frame(run: RunResult) -> pd.DataFrame:
+    rows = [
+        {
+            "layer": layer.name,
+            "operand": row.operand,
+            "level": row.level,
+            "direction": row.direction,
+            "bytes": row.bytes,
+        }
+        for layer in run.layers
+        for row in layer.traffic
+    ]
+    return pd.DataFrame(rows, columns=["layer", "operand", "level", "direction", "bytes"])
+
+
+def _mean(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The mean of frames with the same rows in the same order; text columns from the first."""
+    if len(frames) == 1:
+        return frames[0]
+    result = frames[0].copy()
+    for column in result.select_dtypes("number").columns:
+        mean = sum(frame[column] for frame in frames) / len(frames)
+        assert isinstance(mean, pd.Series)
+        result[column] = mean
+    return result

@@ -1,0 +1,205 @@
+"""The trace file `NAME.trace.safetensors`: written whole or not at all, read one image of one tensor at a time.
+
+The header's metadata holds the format version and the graph as JSON. The arrays, by key:
+`map/T` uint8 [N, C, ceil(H·W/8)], `nonzero/T` uint32 [N, C] and `max/T` float32 [N, C] of tensor T, and `kernel/L` uint8
+[K, ceil(C·R·S/8)] of layer L.
+"""
+
+import contextlib
+import json
+import math
+import os
+import struct
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from simulator.errors import InputError
+
+FORMAT_VERSION = 1
+SUFFIX = ".trace.safetensors"
+
+Array = npt.NDArray[Any]
+_DTYPE_CODES = {"uint8": "U8", "uint32": "U32", "float32": "F32"}
+
+
+class Arrays(Protocol):
+    """Where a trace's arrays come from."""
+
+    def read(self, key: str, index: int) -> Array:
+        """Entry `index` of the first axis of array `key`, touching no other entry's bytes."""
+
+    def read_all(self, key: str) -> Array:
+        """The whole array `key`."""
+
+    def shape(self, key: str) -> tuple[int, ...] | None:
+        """The shape of array `key`, None when there is none."""
+
+
+class MemoryArrays:
+    """Arrays held in memory."""
+
+    def __init__(self, arrays: dict[str, Array]) -> None:
+        self._arrays = arrays
+
+    def read(self, key: str, index: int) -> Array:
+        """Entry `index` of array `key`."""
+        entry: Array = self._arrays[key][index]
+        return entry
+
+    def read_all(self, key: str) -> Array:
+        """The whole array `key`."""
+        return self._arrays[key]
+
+    def shape(self, key: str) -> tuple[int, ...] | None:
+        """The shape of array `key`, None when there is none."""
+        return self._arrays[key].shape if key in self._arrays else None
+
+
+class FileArrays:
+    """Arrays in a safetensors file, memory-mapped."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens `path`; raises InputError when it is missing, truncated or not a safetensors file."""
+        self.path = path
+        try:
+            self._file: Any = cast(Any, safe_open(path, framework="numpy"))
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such trace file") from None
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{path}: not a trace, or truncated ({error}); expected a {SUFFIX} file") from None
+        self._shapes = {key: tuple(self._file.get_slice(key).get_shape()) for key in self._file.keys()}
+        self.metadata: dict[str, str] = self._file.metadata() or {}
+
+    def read(self, key: str, index: int) -> Array:
+        """Entry `index` of array `key`."""
+        entry: Array = self._file.get_slice(key)[index : index + 1][0]
+        return entry
+
+    def read_all(self, key: str) -> Array:
+        """The whole array `key`."""
+        array: Array = self._file.get_tensor(key)
+        return array
+
+    def shape(self, key: str) -> tuple[int, ...] | None:
+        """The shape of array `key`, None when there is none."""
+        return self._shapes.get(key)
+
+    def graph(self) -> dict[str, Any]:
+        """The graph that the header holds; raises InputError for a foreign file or another format version."""
+        version = self.metadata.get("fmapsim_trace")
+        if version is None:
+            raise InputError(f"{self.path}: a safetensors file, but not a trace (no 'fmapsim_trace' in its header)")
+        if version != str(FORMAT_VERSION):
+            raise InputError(
+                f"{self.path}: trace format {version}, expected {FORMAT_VERSION}; "
+                "a newer fmapsim wrote it: upgrade, or record it again"
+            )
+        try:
+            graph = json.loads(self.metadata["graph"])
+        except (KeyError, ValueError):
+            graph = None
+        if not isinstance(graph, dict):
+            raise InputError(f"{self.path}: damaged trace (the graph in its header is not a JSON object)")
+        return graph
+
+
+class TraceSpool:
+    """Collects arrays piece by piece on disk and assembles the trace file at the end.
+
+    Pieces of any array may come in any order; memory holds one piece. Leaving the `with` block without `finish` removes
+    everything that was written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Prepares to write `path`; raises InputError when its folder cannot be written."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._spool = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115 (closed by __exit__)
+        except OSError as error:
+            raise InputError(f"{path.parent}: cannot be written ({error.strerror})") from None
+        self._pieces: dict[str, list[tuple[int, int]]] = {}
+        self._layout: dict[str, tuple[str, tuple[int, ...], int]] = {}
+
+    def __enter__(self) -> "TraceSpool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.close()
+
+    def append(self, key: str, array: Array) -> None:
+        """Adds entries (first axis) to the end of array `key`."""
+        dtype, trailing, entries = self._layout.get(key, (array.dtype.name, array.shape[1:], 0))
+        if (dtype, trailing) != (array.dtype.name, array.shape[1:]):
+            raise ValueError(f"{key}: {array.dtype.name}{array.shape} does not continue {dtype}[*, {trailing}]")
+        offset = self._spool.seek(0, os.SEEK_END)
+        self._spool.write(np.ascontiguousarray(array).data)
+        self._pieces.setdefault(key, []).append((offset, array.nbytes))
+        self._layout[key] = (dtype, trailing, entries + array.shape[0])
+
+    def finish(self, graph: dict[str, Any], leave_out: Collection[str] = ()) -> None:
+        """Writes the trace under a temporary name and renames it. `leave_out` names arrays not to keep."""
+        keys = [key for key in self._layout if key not in leave_out]
+        keys.sort(key=lambda key: -np.dtype(self._layout[key][0]).itemsize)
+        header: dict[str, Any] = {
+            "__metadata__": {"fmapsim_trace": str(FORMAT_VERSION), "graph": json.dumps(graph, separators=(",", ":"))}
+        }
+        end = 0
+        for key in keys:
+            dtype, trailing, entries = self._layout[key]
+            start, end = end, end + entries * math.prod(trailing) * np.dtype(dtype).itemsize
+            header[key] = {"dtype": _DTYPE_CODES[dtype], "shape": [entries, *trailing], "data_offsets": [start, end]}
+        encoded = json.dumps(header, separators=(",", ":")).encode()
+        encoded += b" " * (-len(encoded) % 8)
+        with whole_file(self.path) as temporary, open(temporary, "wb") as out:
+            out.write(struct.pack("<Q", len(encoded)) + encoded)
+            for key in keys:
+                for offset, size in self._pieces[key]:
+                    self._spool.seek(offset)
+                    _copy(self._spool, out, size)
+
+
+def _copy(source: Any, target: Any, size: int) -> None:
+    while size > 0:
+        chunk = source.read(min(size, 1 << 22))
+        target.write(chunk)
+        size -= len(chunk)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Any:
+    """Yields a temporary path in `path`'s folder that becomes `path` when the block succeeds and is removed otherwise.
+
+    Raises InputError when the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot be written ({error.strerror})") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises InputError when files cannot be created in `folder` (which is made when missing)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,144 @@
+"""The records of a trace: layers, tensors, accuracy. Plain values without arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Shape = tuple[int, int, int]
+
+ARRAY_OPERATORS = frozenset({"conv", "conv_transpose", "linear", "matmul"})
+"""Operators whose work is multiply-accumulates; all others run on the vector unit."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator of a network, for one image.
+
+    ifm is (C, H, W) and ofm (K, P, Q); kernel is (K, C/groups, R, S), or None for an operator without one. stride is
+    (rows, columns), padding (top, left, bottom, right), dilation (rows, columns), window the (rows, columns)
+    that a pooling layer looks at. inputs and output index the trace's
+    tensors. A matrix product of two activations is a "matmul": one group per head, `ifm` holds the left operand with the
+    inner dimension as channels and its rows as H, `kernel` the right operand with K its columns, and inputs[1] says which
+    tensor that is. fused names what was folded into this layer ("batch_norm", "relu"), in order.
+    """
+
+    name: str
+    operator: str
+    ifm: Shape
+    ofm: Shape
+    kernel: tuple[int, int, int, int] | None = None
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    window: tuple[int, int] = (1, 1)
+    groups: int = 1
+    inputs: tuple[int, ...] = ()
+    output: int = -1
+    fused: tuple[str, ...] = ()
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a dense run, padding included: K·P·Q·(C/groups)·R·S, or the IFM's side when transposed."""
+        if self.kernel is None:
+            return 0
+        outputs, inputs_per_group, rows, columns = self.kernel
+        if self.operator == "conv_transpose":
+            return outputs * inputs_per_group * rows * columns * self.ifm[1] * self.ifm[2]
+        return outputs * inputs_per_group * rows * columns * self.ofm[1] * self.ofm[2]
+
+    @property
+    def ifm_elements(self) -> int:
+        """C·H·W."""
+        return self.ifm[0] * self.ifm[1] * self.ifm[2]
+
+    @property
+    def ofm_elements(self) -> int:
+        """K·P·Q."""
+        return self.ofm[0] * self.ofm[1] * self.ofm[2]
+
+    @property
+    def kernel_elements(self) -> int:
+        """Elements of the kernel, 0 without one."""
+        if self.kernel is None:
+            return 0
+        outputs, inputs_per_group, rows, columns = self.kernel
+        return outputs * inputs_per_group * rows * columns
+
+    @property
+    def two_activations(self) -> bool:
+        """True when the kernel is itself a feature map (a matrix product of two activations)."""
+        return self.operator == "matmul"
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values."""
+        return dict(vars(self))
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "Layer":
+        """The record from `to_json`'s values; raises KeyError or TypeError when they are not."""
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
+        return Layer(**values)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A feature map that lives in memory between layers.
+
+    shape is (C, H, W) as its producer wrote it. zero_free: no element was zero in any image, so no map is stored.
+    parts: the tensors it is the channel-wise concatenation of (its map is theirs). source: the tensor it is a permutation
+    or pruned copy of: same memory, its own map.
+    """
+
+    shape: Shape
+    zero_free: bool = False
+    parts: tuple[int, ...] = ()
+    source: int | None = None
+
+    @property
+    def elements(self) -> int:
+        """C·H·W."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values."""
+        return dict(vars(self))
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "Tensor":
+        """The record from `to_json`'s values."""
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
+        return Tensor(**values)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How the recorded network did: fractions in 0..1, None where it was not measured.
+
+    top1, top5 against the labels; agreement: the share of images whose top-1 class is that of the unpruned network.
+    """
+
+    images: int
+    top1: float | None = None
+    top5: float | None = None
+    agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class RecordedPruning:
+    """The dynamic pruning that was active in the forward pass while the trace was recorded.
+
+    epsilon: the number or per-layer numbers asked for; relative: whether they scale the layer's mean channel maximum.
+    applied: the absolute epsilon of each layer. rule: "all", or "99%" for the 2021 variant.
+    """
+
+    epsilon: float | dict[str, float]
+    relative: bool = False
+    granularity: str = "feature_map"
+    tile: tuple[int, int] | None = None
+    rule: str = "all"
+    side: str = "ofm"
+    applied: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,145 @@
+"""Every shipped accelerator loads, has the chip's published size, and says where each of its numbers comes from."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.load import load_accelerator, preset_names
+from simulator.resources import shipped_folder
+
+PRESETS = preset_names()
+
+MACS_PER_CYCLE = {
+    "edge-npu": 2048,
+    "eyeriss": 168,
+    "nvdla-2048": 2048,
+    "scale-sim-12x14-ws": 168,
+    "scale-sim-256-ws": 65536,
+    "scale-sim-32-is": 1024,
+    "scale-sim-32-os": 1024,
+    "scale-sim-32-ws": 1024,
+    "scnn": 1024,
+    "systolic-256": 65536,
+}
+
+KEY = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*)$")
+
+
+def preset_text(name: str) -> str:
+    return (shipped_folder("hwconfigs") / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def uncommented_numbers(text: str) -> list[str]:
+    """Lines with a number that neither they nor the line that opens their section explain in a comment."""
+    found: list[str] = []
+    sections: list[tuple[int, bool]] = []  # indentation and "has a comment" of every section around the line
+    for line in text.splitlines():
+        content, hash_sign, comment = line.partition("#")
+        if not content.strip():
+            continue
+        match = KEY.match(content.rstrip())
+        indent = len(content) - len(content.lstrip())
+        sections = [section for section in sections if section[0] < indent]
+        explained = bool(hash_sign and comment.strip())
+        key, value = (match["key"], match["value"]) if match else ("", content)
+        if key not in ("name", "description") and re.search(r"\d", value):
+            in_explained_section = bool(sections) and sections[-1][1]
+            if not explained and not in_explained_section:
+                found.append(line)
+        if match and not value.strip():
+            sections.append((indent, explained))
+    return found
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_loads_under_its_own_name(name: str) -> None:
+    accelerator = load_accelerator(name)
+    assert accelerator.name == name
+    assert accelerator.description
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_has_the_published_number_of_multipliers(name: str) -> None:
+    assert load_accelerator(name).array.macs == MACS_PER_CYCLE[name]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_number_of_a_preset_has_a_source_in_a_comment(name: str) -> None:
+    assert uncommented_numbers(preset_text(name)) == []
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_source_tag_of_a_preset_is_explained_at_its_top(name: str) -> None:
+    text = preset_text(name)
+    head = text[: text.index("\nname:")]
+    used = set(re.findall(r"# .*?\[([A-Z]+[0-9]*)\]", text[len(head) :]))
+    assert used <= set(re.findall(r"\[([A-Z]+[0-9]*)\]", head))
+
+
+def test_the_comment_rule_itself() -> None:
+    text = "clock: 1 GHz\narray: # [X]\n  rows: 4\ndram:\n  burst: 64 B # [Y]\n  row: 1 KiB\n  name: DDR4\nname: a-1\n"
+    assert uncommented_numbers(text) == ["clock: 1 GHz", "  row: 1 KiB"]
+
+
+def test_eyeriss_is_the_published_chip() -> None:
+    eyeriss = load_accelerator("eyeriss")
+    assert eyeriss.clock == 200e6
+    assert (eyeriss.array.rows, eyeriss.array.columns) == (12, 14)
+    assert eyeriss.buffers.ifm.capacity == 25 * 512 * 8
+    assert eyeriss.buffers.home("ofm") == "ifm"
+    assert eyeriss.buffers.kernel.capacity == 2 * 512 * 8
+    assert eyeriss.dram.bandwidth == 60e6 * 8
+    assert (eyeriss.array.zeros.ifm, eyeriss.array.zeros.kernel) == ("gate", "none")
+    assert not eyeriss.buffers.ifm.double_buffered
+    assert eyeriss.buffers.kernel.double_buffered
+    assert eyeriss.dram.energy == pytest.approx(512 / 8)
+    assert eyeriss.buffers.ifm.read_energy == pytest.approx(49.2 / 8)
+
+
+def test_nvdla_is_the_published_configuration() -> None:
+    nvdla = load_accelerator("nvdla-2048")
+    assert (nvdla.clock, nvdla.dram.bandwidth) == (1e9, 20e9)
+    assert nvdla.buffers.ifm.capacity == 16 * 512 * 64
+    assert nvdla.buffers.home("kernel") == "ifm"
+    assert nvdla.precision.ifm == nvdla.precision.kernel == 8
+
+
+def test_scnn_is_the_published_design() -> None:
+    scnn = load_accelerator("scnn")
+    assert (scnn.array.rows * scnn.array.columns, scnn.array.macs_per_pe) == (64, 16)
+    assert scnn.buffers.ifm.capacity == 64 * 10 * 1024
+    assert (scnn.array.zeros.ifm, scnn.array.zeros.kernel) == ("skip", "skip")
+    assert (scnn.precision.ifm, scnn.precision.psum) == (16, 24)
+
+
+def test_edge_npu_does_four_tera_operations_per_second() -> None:
+    edge = load_accelerator("edge-npu")
+    assert 2 * edge.array.macs * edge.clock == pytest.approx(4e12, rel=0.03)
+    assert sum(edge.buffers.of(o).capacity or 0 for o in ("ifm", "kernel", "ofm")) == 2**20
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("scale-sim")])
+def test_scale_sim_presets_are_strict_and_never_wait_for_memory(name: str) -> None:
+    accelerator = load_accelerator(name)
+    assert accelerator.array.timing == "strict"
+    assert accelerator.array.dataflow.startswith({"ws": "weight", "os": "output", "is": "input"}[name[-2:]])
+    bytes_per_cycle = accelerator.dram.bandwidth / accelerator.clock
+    operands_per_cycle = 3 * accelerator.array.macs * 4
+    assert bytes_per_cycle > operands_per_cycle
+    assert accelerator.dram.row_miss == 0
+
+
+def test_a_loaded_accelerator_comes_back_as_it_is() -> None:
+    accelerator = load_accelerator("eyeriss")
+    assert load_accelerator(accelerator) is accelerator
+
+
+def test_a_file_and_a_preset_of_the_same_content_are_equal(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.yaml"
+    copy.write_text(preset_text("scnn"), encoding="utf-8")
+    loaded = load_accelerator(copy)
+    assert isinstance(loaded, Accelerator)
+    assert loaded == load_accelerator("scnn")
+    assert hash(loaded) == hash(load_accelerator("scnn"))
