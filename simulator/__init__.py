@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InputError
-from simulator.version import VERSION as __version__
+from simulator.version import VERSION
 
 if TYPE_CHECKING:
     from simulator.api import simulate
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from simulator.trace.shapes import conv_layer, linear_layer, trace_from_layers
     from simulator.trace.topology import trace_from_topology
     from simulator.trace.trace import Trace, load_trace, network_trace, network_trace_names, trace_names
+
+__version__ = VERSION
 
 _HOMES = {
     "Accelerator": "simulator.hardware.accelerator",

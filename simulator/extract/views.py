@@ -104,12 +104,20 @@ def rearranged(func: Any, view: View, arguments: tuple[Any, ...], keywords: dict
     source: torch.Tensor = arguments[0]
     index = _count(source.numel()).view(source.shape) if view.index is None else view.index
     moved = func(index, *arguments[1:], **keywords)
-    return [View(cell, part) for part in ([moved] if isinstance(moved, torch.Tensor) else moved)]
+    whole = view.cell.value.layout.elements * EXAMPLES
+    parts = [moved] if isinstance(moved, torch.Tensor) else list(moved)
+    return [View(cell, None if is_row_major(part.flatten(), whole) else part) for part in parts]
 
 
 @functools.lru_cache(maxsize=64)
 def _count(elements: int) -> torch.Tensor:
     return torch.arange(elements, dtype=torch.int32)
+
+
+def clear_caches() -> None:
+    """Frees the index tensors that tracing one network left behind."""
+    _count.cache_clear()
+    permuted_count.cache_clear()
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,11 +173,8 @@ def see(view: View, shape: torch.Size) -> Seen:
     axis = _axis_of_images(index // layout.inner % EXAMPLES)
     one = first_image(index, axis)
     index = one // (layout.inner * EXAMPLES) * layout.inner + one % layout.inner
-    return Seen(view.cell.value, tuple(index.shape), axis, None if _counts_up(index) else index)
-
-
-def _counts_up(index: torch.Tensor) -> bool:
-    return is_row_major(index.flatten(), index.numel())
+    in_order = is_row_major(index.flatten(), layout.elements)
+    return Seen(view.cell.value, tuple(index.shape), axis, None if in_order else index)
 
 
 def divided(shape: tuple[int, ...], axis: BatchAxis) -> tuple[int, ...]:

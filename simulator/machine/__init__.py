@@ -1,1 +1,1 @@
-"""The machine: per-layer costs as arrays from real zero-maps, then SimPy processes that play them against each other."""
+"""The machine: costs of each layer as arrays from real zero-maps, then SimPy processes that play them."""

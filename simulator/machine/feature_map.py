@@ -94,7 +94,7 @@ def stored_tiles(tensor: StoredFeatureMap, boxes: Boxes) -> StoredTiles:
         owner, plane, first_row, last_row = owner[alive], plane[alive], first_row[alive], last_row[alive]
     nothing = np.zeros(boxes.count, np.int64)
     column_start, column_stop = (bound[owner] for bound in boxes.columns)
-    height, width = tensor.shape[2:]
+    width = tensor.shape[3]
     elements = np.bincount(
         owner, weights=(last_row - first_row) * (column_stop - column_start), minlength=boxes.count
     ).astype(np.int64)
@@ -162,8 +162,8 @@ def _masked_tiles(tensor: StoredFeatureMap, boxes: Boxes) -> StoredTiles:
             np.arange(image.start, image.stop)[:, None] * channels + np.arange(channel.start, channel.stop)
         ).ravel()
         mask = kept[planes, row, column]
-        runs = row_runs(mask.reshape(-1, mask.shape[2]))
-        plane, line = planes[runs.row // mask.shape[1]], runs.row % mask.shape[1] + row.start
+        runs = row_runs(mask.reshape(mask.shape[0] * mask.shape[1], mask.shape[2]))
+        plane, line = planes[runs.row // max(mask.shape[1], 1)], runs.row % max(mask.shape[1], 1) + row.start
         begin = (line * width + runs.start + column.start) * tensor.bits
         end = begin + runs.length * tensor.bits
         requests.append(np.full(len(begin), tile, np.int64))

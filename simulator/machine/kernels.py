@@ -1,8 +1,8 @@
 """Kernels in DRAM and the requests that fetch them.
 
 Kernels are known before the run, so they lie in the order in which the schedule reads them: tile by tile, within a tile
-group by group and channel by channel, each slice [k, r, s] in one piece. A slice whose feature map is not there can then
-be skipped whole. A compressed tile is one block: it is decoded as a whole and loses no slices.
+group by group and channel by channel, each slice [k, r, s] in one piece. A slice whose feature map is not there can
+then be skipped whole. A compressed tile is one block: it is decoded as a whole and loses no slices.
 """
 
 import numpy as np

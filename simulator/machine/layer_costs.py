@@ -1,5 +1,6 @@
 """One layer on one batch of images: every cost of every tile step as arrays, before any event is played."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,7 +154,7 @@ class OutputTraffic:
 def output_stream(
     schedule: LayerSchedule, accelerator: Accelerator, tensor: StoredFeatureMap, compare_ps_per_element: float
 ) -> tuple[OutputStream, OutputTraffic]:
-    """The OFM side: a tile is stored when its last channel has been added; psums spill when the array leaves it before."""
+    """The OFM side: a tile is stored once its last channel is in; psums spill when the array leaves it before that."""
     steps = schedule.steps
     opens = changes(steps.g, steps.k, steps.s)
     closes = np.append(opens[1:], True)
@@ -189,3 +190,20 @@ def layer_work(
     """Cycles turned into picoseconds such that rounding never adds up: each step ends on the rounded sum."""
     ends = np.rint(np.cumsum(step_cycles) * accelerator.cycle_ps).astype(np.int64)
     return LayerWork(np.diff(ends, prepend=0), inputs, output)
+
+
+def flag_requests(accelerator: Accelerator, read_bytes: int, written_bytes: int) -> RequestCosts:
+    """The DRAM requests for a layer's flags: entry 0 reads those of its inputs, entry 1 writes those of its OFM."""
+    sizes = np.array([read_bytes, written_bytes], np.int64)
+    return _table_requests(accelerator, sizes)
+
+
+def with_flags(work: LayerWork, flags: RequestCosts) -> LayerWork:
+    """The layer with its flags: read before its first IFM tile, written after its last OFM tile."""
+    read_ps, written_ps = flags.duration_ps.tolist()
+    ifm, output = work.inputs["ifm"], work.output
+    loads, stores = ifm.duration_ps.copy(), output.store_ps.copy()
+    loads[0] += read_ps
+    stores[-1] += written_ps
+    inputs = {**work.inputs, "ifm": dataclasses.replace(ifm, duration_ps=loads)}
+    return LayerWork(work.step_ps, inputs, dataclasses.replace(output, store_ps=stores))

@@ -35,8 +35,8 @@ class OperandStream:
 class OutputStream:
     """OFM tiles: opens and closes mark the steps that begin and end a visit to one.
 
-    restore_ps is the DRAM time to fetch psums when a visit begins (0 for the first), store_ps the time to write psums or
-    finished elements when it ends; post_ps is what the post-processing unit needs before that.
+    restore_ps is the DRAM time to fetch psums when a visit begins (0 for the first), store_ps the time to write psums
+    or finished elements when it ends; post_ps is what the post-processing unit needs before that.
     """
 
     opens: Bools

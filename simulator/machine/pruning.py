@@ -17,8 +17,8 @@ Bools = npt.NDArray[np.bool_]
 class DynamicPruning:
     """Asks for dynamic pruning at run time.
 
-    epsilon None takes what the trace was recorded with; 0 flags what is zero anyway. A larger epsilon must be the one of
-    the recording, because pruned feature maps change all that follows.
+    epsilon None takes what the trace was recorded with; 0 flags what is zero anyway. A larger epsilon must be the one
+    of the recording, because pruned feature maps change all that follows.
     """
 
     epsilon: float | None = None
@@ -35,17 +35,28 @@ def as_pruning(pruning: "DynamicPruning | str | None") -> DynamicPruning | None:
     raise InputError(f"pruning: found {pruning!r}, expected 'none', 'dynamic' or a DynamicPruning")
 
 
-def check_epsilon(trace: Trace, pruning: DynamicPruning) -> None:
-    """Raises InputError when the trace cannot answer for the epsilon asked for."""
-    if pruning.epsilon is None:
-        return
-    recorded = trace.pruning.epsilon if trace.pruning else 0.0
-    if isinstance(recorded, dict) or float(recorded) != float(pruning.epsilon):
-        shown = "per-layer epsilons" if isinstance(recorded, dict) else f"epsilon {recorded:g}"
+def check_pruning(trace: Trace, pruning: DynamicPruning, unit: PruningUnit) -> None:
+    """Raises InputError when the trace cannot answer for the epsilon asked for, or was recorded for another unit."""
+    recorded = trace.pruning
+    epsilon = recorded.epsilon if recorded else 0.0
+    if pruning.epsilon is not None and (isinstance(epsilon, dict) or float(epsilon) != float(pruning.epsilon)):
+        shown = "per-layer epsilons" if isinstance(epsilon, dict) else f"epsilon {epsilon:g}"
         raise InputError(
-            f"trace '{trace.name}' was recorded with {shown}, not epsilon {pruning.epsilon:g}: pruning changes what later "
-            f"layers see; record it again with `fmapsim extract … --epsilon {pruning.epsilon:g}`"
+            f"trace '{trace.name}' was recorded with {shown}, not epsilon {pruning.epsilon:g}: pruning changes what "
+            f"later layers see; record it again with `fmapsim extract ... --epsilon {pruning.epsilon:g}`"
         )
+    if recorded is None or epsilon == 0.0:
+        return
+    pairs: list[tuple[str, object, object]] = [("side", recorded.side, unit.side)]
+    if recorded.granularity != "element":  # zeroed elements need no flags: any unit finds what they leave empty
+        tile = tuple(recorded.tile) if recorded.tile else None
+        pairs += [("granularity", recorded.granularity, unit.granularity), ("tile", tile, unit.tile)]
+    for key, found, expected in pairs:
+        if found != expected:
+            raise InputError(
+                f"trace '{trace.name}' was recorded with pruning {key} {found}, but the accelerator's pruning.{key} is "
+                f"{expected}; make them equal"
+            )
 
 
 def kept_elements(unit: PruningUnit, nonzero: Bools) -> Bools:
@@ -66,7 +77,7 @@ def flag_bits(unit: PruningUnit, channels: int, height: int, width: int) -> int:
 
 
 def compared_elements(nonzero: Bools) -> int:
-    """Comparisons until each feature map's first element above epsilon (early exit), all of them where there is none."""
+    """Comparisons until each map's first element above epsilon (early exit), all elements where there is none."""
     channels, height, width = nonzero.shape
     flat = nonzero.reshape(channels, height * width)
     first = np.where(flat.any(axis=1), flat.argmax(axis=1) + 1, height * width)

@@ -4,18 +4,9 @@ from dataclasses import dataclass, field
 
 from simulator.machine.energy import COMPONENTS
 from simulator.machine.pipeline import LayerTiming
+from simulator.machine.traffic import TrafficRow
 from simulator.machine.work import MacCounts
 from simulator.trace.records import Layer
-
-
-@dataclass(frozen=True)
-class TrafficRow:
-    """Bytes that one operand moved at one level in one direction. At level "dram" they are whole bursts."""
-
-    operand: str
-    level: str
-    direction: str
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,7 @@ class LayerResult:
     def nothing(layer: Layer) -> "LayerResult":
         """A layer that costs nothing: its producers write its result."""
         energy = dict.fromkeys(COMPONENTS, 0.0)
-        return LayerResult(layer.name, layer.operator, MacCounts(0, 0, 0, 0, 0), 0, LayerTiming(), 1.0, 1, [], energy)
+        return LayerResult(layer.name, layer.operator, MacCounts.none(), 0, LayerTiming(), 1.0, 1, [], energy)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,11 @@ class MacCounts:
     gated: int
     skipped: int
 
+    @staticmethod
+    def none() -> "MacCounts":
+        """No MACs at all."""
+        return MacCounts(0, 0, 0, 0, 0)
+
 
 def window_counts(nest: LoopNest, nonzero: Bools) -> Ints:
     """Non-zero IFM elements that each kernel position meets over all outputs: [C, R·S] of a [C, H, W] map.
@@ -59,10 +64,7 @@ def tiled_window_counts(schedule: LayerSchedule, nonzero: Bools) -> Ints:
     counts = np.empty((channels, len(rows), len(columns), nest.r, nest.s), np.int64)
     for r in range(nest.r):
         for s in range(nest.s):
-            if nest.windowed:
-                met = _met_elements(nest, nonzero, r, s)
-            else:
-                met = nonzero.view(np.uint8)
+            met = _met_elements(nest, nonzero, r, s) if nest.windowed else nonzero.view(np.uint8)
             by_row = np.add.reduceat(met, rows, axis=1, dtype=np.int64)
             counts[:, :, :, r, s] = np.add.reduceat(by_row, columns, axis=2)
     return counts.reshape(channels, len(rows), len(columns), -1)

@@ -26,8 +26,8 @@ Floats = npt.NDArray[np.float64]
 ORDERS = tuple("".join(order) for order in itertools.permutations("SKC"))
 
 TIME_SLACK = 1.1
-"""Least traffic is sought among candidates at most 10 % slower than the fastest: bytes that cost no time to move are not
-saved by leaving the array idle."""
+"""Least traffic is sought among candidates at most 10 % slower than the fastest: bytes that cost no time to move are
+not saved by leaving the array idle."""
 
 TRAFFIC_SLACK = 1.01
 """Candidates within 1 % of the least traffic compete for the least time."""
@@ -58,10 +58,10 @@ def best_schedule(nest: LoopNest, accelerator: Accelerator) -> LayerSchedule:
         raise InputError(_why_nothing_fits(nest, accelerator, candidates, ifm_elements))
     candidates = _Candidates(**{name: values[fits] for name, values in vars(candidates).items()})
     ifm_elements = ifm_elements[fits]
-    cycles, first_load = _time(nest, accelerator, candidates, ifm_elements)
+    cycles, first_load, activations = _time(nest, accelerator, candidates, ifm_elements)
 
     traffic = np.stack([_traffic(nest, accelerator, candidates, order) for order in ORDERS])
-    dram_cycles = traffic / accelerator.dram.bandwidth * accelerator.clock
+    dram_cycles = traffic / accelerator.dram.bandwidth * accelerator.clock + activations
     overlapped = accelerator.buffers.ifm.double_buffered
     latency = np.maximum(cycles, dram_cycles) + first_load if overlapped else cycles + dram_cycles
     fast = latency <= latency.min() * TIME_SLACK
@@ -137,7 +137,7 @@ def _tile_bytes(
 
 
 def _need(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> dict[str, Ints]:
-    """Bytes that a candidate needs in each physical buffer; double buffering doubles a tile that is not the only one."""
+    """Bytes that a candidate needs in each physical buffer; double buffering doubles a tile unless it is the only one."""
     need: dict[str, Ints] = {}
     for operand, (tile_bytes, only) in _tile_bytes(nest, accelerator, tile, ifm_elements).items():
         home = accelerator.buffers.home(operand)  # type: ignore[arg-type]
@@ -166,8 +166,11 @@ def _why_nothing_fits(nest: LoopNest, accelerator: Accelerator, tile: _Candidate
     return f"accelerator '{accelerator.name}': no tile fits into all buffers at once; enlarge buffers.*.capacity"
 
 
-def _time(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> tuple[Floats, Floats]:
-    """Estimated array cycles of the layer, and cycles before the first tile can start and after the last has ended."""
+def _time(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> tuple[Floats, Floats, Floats]:
+    """Estimated cycles: of the array, before the first and after the last tile, and of row activations.
+
+    Each tile step opens a row for its IFM and one for its kernels.
+    """
     tiles = (
         ceil_div(nest.g, tile.g)
         * ceil_div(nest.k, tile.k)
@@ -184,7 +187,8 @@ def _time(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_eleme
         cycles = cycles * tiles
     outside = sum(size for size, _ in _tile_bytes(nest, accelerator, tile, ifm_elements).values())
     serial = np.asarray(outside) / accelerator.dram.bandwidth * accelerator.clock
-    return cycles.astype(np.float64), serial.astype(np.float64)
+    activations = 2 * tiles * accelerator.dram.row_miss / accelerator.cycle_ps
+    return cycles.astype(np.float64), serial.astype(np.float64), activations
 
 
 def _loads(nest: LoopNest, tile: _Candidates, order: str, relevant: str, irrelevant: str) -> Ints:
@@ -228,7 +232,7 @@ def _burst_waste(run_bytes: npt.ArrayLike, burst: int) -> Floats:
 def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, element_bytes: float, burst: int) -> Floats:
     """Bytes of all inputs when each tile of positions and channels is fetched once, halo included."""
     total: Floats = np.zeros(len(tile.g))
-    for index, (channels, height, width) in enumerate(nest.inputs):
+    for index, (channels, _, width) in enumerate(nest.inputs):
         rows = _summed_extent(nest, tile.p, nest.p, index, "rows")
         columns = _summed_extent(nest, tile.q, nest.q, index, "columns")
         whole = (tile.p >= nest.p) & (tile.q >= nest.q)

@@ -22,7 +22,7 @@ class Report:
     single image's figures are exact counts.
 
     layers, one row per layer in order of execution: layer, operator, macs_dense, macs_effectual (both operands not zero),
-    macs_performed, macs_gated, macs_skipped (the last three add up to dense), cycles, compute_cycles, stall_cycles
+    macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
     (cycles = compute + stall), stall_ifm_cycles … stall_drain_cycles (what the array waited for), utilisation (MACs
     performed or gated per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles, row_hits, row_misses,
     energy_pj, tiles, tiling.

@@ -1,8 +1,8 @@
 """The trace file `NAME.trace.safetensors`: written whole or not at all, read one image of one tensor at a time.
 
 The header's metadata holds the format version and the graph as JSON. The arrays, by key:
-`map/T` uint8 [N, C, ceil(H·W/8)], `nonzero/T` uint32 [N, C] and `max/T` float32 [N, C] of tensor T, and `kernel/L` uint8
-[K, ceil(C·R·S/8)] of layer L.
+`map/T` uint8 [N, C, ceil(H·W/8)], `nonzero/T` uint32 [N, C] and `max/T` float32 [N, C] of tensor T, and `kernel/L`
+uint8 [K, ceil(C·R·S/8)] of layer L.
 """
 
 import contextlib

@@ -53,8 +53,8 @@ def trace_from_layers(name: str, layers: Iterable[Layer]) -> Trace:
     """A trace of shapes only.
 
     A layer without `inputs` reads the previous layer's output when the element counts agree, and else a tensor of its
-    own, as the layers of a topology list do. Layers with `inputs` (tensor 0 is the first layer's input, tensor i + 1 the
-    output of layer i) are taken as they are, and then all of them must say so. Raises InputError when there are no
+    own, as the layers of a topology list do. Layers with `inputs` (tensor 0 is the first layer's input, tensor i + 1
+    the output of layer i) are taken as they are, and then all of them must say so. Raises InputError when there are no
     layers, names repeat, or an input is not there yet.
     """
     given = list(layers)

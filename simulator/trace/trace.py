@@ -62,8 +62,8 @@ class Trace:
     def zeros(self, layer_name: str, image: int = 0, operand: str = "ifm") -> zero_map.Bools:
         """Where an operand of a layer is zero: booleans of shape [C, H, W], or [K, C/groups, R, S] for "kernel".
 
-        operand is "ifm", "ofm" or "kernel"; "ifm1", "ifm2"… are the further inputs of an add or concat. Raises InputError
-        for an unknown layer or operand, an image that the trace does not hold, or a trace of shapes only.
+        operand is "ifm", "ofm" or "kernel"; "ifm1", "ifm2"… are the further inputs of an add or concat. Raises
+        InputError for an unknown layer or operand, an image that the trace does not hold, or a trace of shapes only.
         """
         index = self.layer_index(layer_name)
         layer = self.layers[index]

@@ -51,7 +51,7 @@ class Dataflow(Protocol):
         """Array cycles of each tile, when tiles follow each other without a pause."""
 
     def overhead_cycles(self) -> int:
-        """Cycles that a layer spends once, before its first and after its last tile (fill and drain; may be negative)."""
+        """Cycles that a layer spends once, for fill before its first and drain after its last tile (may be −1)."""
 
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """Elements that each tile moves between buffers and array."""

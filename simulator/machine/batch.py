@@ -1,0 +1,157 @@
+"""The feature maps of one batch of images: zeros, what dynamic pruning keeps, and how they lie in DRAM."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.hardware.accelerator import Accelerator
+from simulator.machine.feature_map import StoredFeatureMap
+from simulator.machine.pruning import compared_elements, flag_bits, kept_elements
+from simulator.mapping.schedule import LayerSchedule
+from simulator.trace.records import Layer, Shape
+from simulator.trace.trace import Trace
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """One tensor of the batch as [N, C, H, W] maps; None where everything counts.
+
+    kept is [N, C, 1, 1] when the pruning unit flags whole feature maps.
+    """
+
+    nonzero: Bools | None
+    kept: Bools | None
+
+
+class Batch:
+    """All tensors of a trace for a batch of images, unpacked when a layer needs them and dropped after the last one."""
+
+    def __init__(
+        self, trace: Trace, accelerator: Accelerator, images: Sequence[int], batch: int, *, pruned: bool
+    ) -> None:
+        """`images` is empty for a trace of shapes only, and then `batch` says how many there are."""
+        self.trace = trace
+        self.accelerator = accelerator
+        self.images = list(images)
+        self.size = len(self.images) or batch
+        self.pruned = pruned
+        self._produced = {layer.output for layer in trace.layers}
+        self._last_use = {tensor: index for index, layer in enumerate(trace.layers) for tensor in layer.inputs}
+        self._maps: dict[int, FeatureMaps] = {}
+
+    def maps(self, tensor: int) -> FeatureMaps:
+        """The maps of a tensor."""
+        if tensor not in self._maps:
+            nonzero = kept = None
+            if self.images and not self._zero_free(tensor):
+                nonzero = np.stack([self.trace.nonzero(tensor, image) for image in self.images])
+            if nonzero is not None and self.pruned:
+                kept = np.stack([kept_elements(self.accelerator.pruning, image) for image in nonzero])
+            self._maps[tensor] = FeatureMaps(nonzero, None if kept is None or kept.all() else kept)
+        return self._maps[tensor]
+
+    def release(self, layer_index: int) -> None:
+        """Drops every tensor that no layer after `layer_index` reads."""
+        for tensor in [tensor for tensor in self._maps if self._last_use.get(tensor, -1) <= layer_index]:
+            del self._maps[tensor]
+
+    def _zero_free(self, tensor: int) -> bool:
+        record = self.trace.tensors[tensor]
+        if record.parts:
+            return all(self._zero_free(part) for part in record.parts)
+        return record.zero_free
+
+    def in_memory_from_outside(self, tensor: int) -> bool:
+        """True for the network's own inputs."""
+        source = self.trace.tensors[tensor].source
+        return (tensor if source is None else source) not in self._produced
+
+    def flagged(self, tensor: int) -> bool:
+        """Whether flags of this tensor lie in DRAM: the pruning unit saw its feature maps as somebody's OFM.
+
+        A permutation of an OFM has other feature maps than those that were flagged.
+        """
+        record = self.trace.tensors[tensor]
+        if not self.pruned or not self.images or self.accelerator.pruning.side != "ofm":
+            return False
+        if record.source is not None and self.trace.tensors[record.source].shape != record.shape:
+            return False
+        return not self.in_memory_from_outside(tensor)
+
+    def flag_bytes(self, tensor: int) -> int:
+        """Bytes of a tensor's flags for the whole batch, 0 when it has none."""
+        if not self.flagged(tensor):
+            return 0
+        return self.size * -(-flag_bits(self.accelerator.pruning, *self.trace.tensors[tensor].shape) // 8)
+
+    def stored(self, tensor: int, shape: Shape, images: int) -> StoredFeatureMap:
+        """A tensor as it lies in DRAM, seen by a layer as `images` times (C, H, W) of `shape`."""
+        maps = self.maps(tensor)
+        precision = self.accelerator.precision
+        raw = self.in_memory_from_outside(tensor) or self.accelerator.compression.feature_map == "raw"
+        nonzero = None if raw or maps.nonzero is None else maps.nonzero.reshape(images, *shape)
+        kept = self._seen(tensor, shape, images) if self.flagged(tensor) else None
+        codec = "raw" if raw else self.accelerator.compression.feature_map
+        return StoredFeatureMap((images, *shape), precision.ifm, codec, nonzero, kept)
+
+    def _seen(self, tensor: int, shape: Shape, images: int) -> Bools | None:
+        """What pruning keeps of a tensor, for a layer that sees the same elements as another (C, H, W) (a flatten)."""
+        kept = self.maps(tensor).kept
+        own = self.trace.tensors[tensor].shape
+        if kept is None or (own == shape and images == self.size):
+            return kept
+        full = np.broadcast_to(kept, (self.size, *own)).reshape(images, *shape)
+        whole_maps = kept.shape[2:] == (1, 1)
+        return np.asarray(full.any(axis=(2, 3), keepdims=True)) if whole_maps else full
+
+    def kept_channels(self, schedule: LayerSchedule, layer: Layer) -> Bools | None:
+        """Input channels that dynamic pruning leaves to the array: [N, G·C, 1, 1] or [N, G·C, H, W]; None for all."""
+        tensor, nest = layer.inputs[0], schedule.nest
+        if not self.pruned or (self.accelerator.pruning.side == "ofm" and not self.flagged(tensor)):
+            return None
+        return self._seen(tensor, nest.inputs[0], nest.n)
+
+    def active_channels(self, schedule: LayerSchedule, layer: Layer) -> Bools | None:
+        """Input channels left for each tile of positions: [G·C, position tiles]; None for all."""
+        kept = self.kept_channels(schedule, layer)
+        if kept is None:
+            return None
+        nest, tiles = schedule.nest, schedule.position_tiles
+        image, row, column = schedule.position_index(np.arange(tiles, dtype=np.int64))
+        by_image = np.logical_or.reduceat(kept, schedule.images.start, axis=0)
+        if kept.shape[2:] == (1, 1):
+            return np.ascontiguousarray(by_image[image, :, 0, 0].T)
+        first_row, last_row = nest.input_rows(schedule.rows.start[row], schedule.rows.stop[row])
+        first_column, last_column = nest.input_columns(schedule.columns.start[column], schedule.columns.stop[column])
+        active = np.empty((nest.g * nest.c, tiles), np.bool_)
+        for tile in range(tiles):
+            box = by_image[image[tile], :, first_row[tile] : last_row[tile], first_column[tile] : last_column[tile]]
+            active[:, tile] = box.any(axis=(1, 2))
+        return active
+
+    def kernel(self, layer_index: int) -> Bools | None:
+        """Where a layer's kernel is not zero, [G·K, C, R, S]; the images' kernels in a row for two activations."""
+        if not self.trace.layers[layer_index].two_activations:
+            return self.trace.kernel_nonzero(layer_index)
+        maps = [self.trace.kernel_nonzero(layer_index, image) for image in self.images]
+        present = [image for image in maps if image is not None]
+        return np.concatenate(present) if present else None
+
+    def comparisons(self, layer: Layer) -> int:
+        """Comparisons with epsilon: of what a layer writes (side `ofm`), or of what an array layer loads (`ifm`)."""
+        if not self.pruned:
+            return 0
+        if self.accelerator.pruning.side == "ofm":
+            tensor = layer.output
+        elif layer.kernel is not None:
+            tensor = layer.inputs[0]
+        else:
+            return 0
+        nonzero = self.maps(tensor).nonzero
+        if nonzero is None:  # the first element of each feature map is above epsilon already
+            return self.size * self.trace.tensors[tensor].shape[0]
+        return sum(compared_elements(image) for image in nonzero)

@@ -1,0 +1,156 @@
+"""One layer on the machine: from its maps to the events to play, and from their timing to its counters."""
+
+import functools
+import operator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.hardware.accelerator import Accelerator
+from simulator.machine.batch import Batch
+from simulator.machine.energy import layer_energy
+from simulator.machine.layer_costs import (
+    OperandTraffic,
+    flag_requests,
+    input_stream,
+    kernel_stream,
+    layer_work,
+    output_stream,
+    with_flags,
+)
+from simulator.machine.pipeline import LayerTiming, LayerWork
+from simulator.machine.results import LayerResult
+from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, traffic_rows
+from simulator.machine.work import MacCounts, array_work, mac_counts, tiled_window_counts, window_counts
+from simulator.mapping.dataflow.base import ceil_div
+from simulator.mapping.schedule import LayerSchedule
+from simulator.trace.records import Layer
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PreparedLayer:
+    """A layer before its events are played: the work, and every counter that does not depend on time."""
+
+    layer: Layer
+    schedule: LayerSchedule
+    work: LayerWork
+    step_cycles: Ints
+    macs: MacCounts
+    traffic: list[TrafficRow]
+    row_hits: int
+    row_misses: int
+    vector_elements: int
+    comparisons: int
+
+    def result(self, accelerator: Accelerator, timing: LayerTiming) -> LayerResult:
+        """The layer's counters, now that its timing is known."""
+        energy = layer_energy(
+            accelerator,
+            dram_bytes=sum(row.bytes for row in self.traffic if row.level == "dram"),
+            buffer_bytes=buffer_bytes(self.traffic),
+            performed=self.macs.performed,
+            gated=self.macs.gated,
+            vector_elements=self.vector_elements,
+            compared=self.comparisons,
+            duration_ps=timing.end_ps - timing.start_ps,
+        )
+        return LayerResult(
+            name=self.layer.name,
+            operator=self.layer.operator,
+            macs=self.macs,
+            compute_cycles=int(self.step_cycles.sum()),
+            timing=timing,
+            cycle_ps=accelerator.cycle_ps,
+            array_macs=accelerator.array.macs,
+            traffic=self.traffic,
+            energy_pj=energy,
+            row_hits=self.row_hits,
+            row_misses=self.row_misses,
+            tiles=self.schedule.steps.count,
+            tiling=self.schedule.tiling.describe(),
+        )
+
+
+def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> PreparedLayer:
+    """Every cost of a layer on a batch, computed at once."""
+    layer, nest, accelerator = batch.trace.layers[layer_index], schedule.nest, batch.accelerator
+    inputs = [batch.stored(tensor, shape, nest.n) for tensor, shape in zip(layer.inputs, nest.inputs, strict=False)]
+    ifm, ifm_traffic = input_stream(schedule, accelerator, inputs)
+    streams, kernel_traffic = {"ifm": ifm}, OperandTraffic()
+    if nest.unit == "array":
+        active, kernel_map = batch.active_channels(schedule, layer), batch.kernel(layer_index)
+        streams["kernel"], kernel_traffic = kernel_stream(schedule, accelerator, kernel_map, active)
+        step_cycles, macs, array = _array(batch, layer, schedule, active, kernel_map)
+    else:
+        step_cycles, macs, array = vector_cycles(schedule, accelerator.post_processing.lanes), MacCounts.none(), None
+
+    compared_here = batch.pruned and accelerator.pruning.side == "ofm"
+    compare_ps = accelerator.cycle_ps / accelerator.pruning.comparators if compared_here else 0.0
+    output, output_traffic = output_stream(
+        schedule, accelerator, batch.stored(layer.output, nest.ofm, nest.n), compare_ps
+    )
+    flags = flag_requests(
+        accelerator, sum(batch.flag_bytes(tensor) for tensor in layer.inputs), batch.flag_bytes(layer.output)
+    )
+    work = with_flags(layer_work(accelerator, step_cycles, streams, output), flags)
+    parts = (ifm_traffic, kernel_traffic, output_traffic.ofm, output_traffic.psum_reads, output_traffic.psum_writes)
+    moved = functools.reduce(operator.add, parts)
+    flags_moved = (int(flags.moved_bytes[0]), int(flags.moved_bytes[1]))
+    return PreparedLayer(
+        layer=layer,
+        schedule=schedule,
+        work=work,
+        step_cycles=step_cycles,
+        macs=macs,
+        traffic=traffic_rows(accelerator, ifm_traffic, kernel_traffic, output_traffic, flags_moved, array),
+        row_hits=moved.row_hits + int(flags.row_hits.sum()),
+        row_misses=moved.row_misses + int(flags.row_misses.sum()),
+        vector_elements=ifm_traffic.elements + output_traffic.ofm.elements if nest.unit == "vector" else 0,
+        comparisons=batch.comparisons(layer),
+    )
+
+
+def _array(
+    batch: Batch, layer: Layer, schedule: LayerSchedule, active: Bools | None, kernel_map: Bools | None
+) -> tuple[Ints, MacCounts, ArrayElements]:
+    nest, zeros = schedule.nest, batch.accelerator.array.zeros
+    nonzero = batch.maps(layer.inputs[0]).nonzero
+    shape = nest.inputs[0]
+    images = [np.ones(shape, np.bool_)] if nonzero is None else list(nonzero.reshape(nest.n, *shape))
+    copies = nest.n // len(images)
+    met = [window_counts(nest, image) for image in images] * copies
+    tile_met = None
+    if zeros.ifm == "skip":
+        tile_met = [tiled_window_counts(schedule, image) for image in images] * copies
+    work = array_work(schedule, batch.accelerator, active, tile_met, kernel_map)
+    kept = batch.kept_channels(schedule, layer)
+    gone = None if kept is None else list(~np.asarray(kept.reshape(nest.n, nest.g * nest.c, -1).any(axis=2)))
+    macs = mac_counts(nest, zeros, met, kernel_map, gone)
+    accesses = work.accesses
+    steps = (schedule.steps.count,)
+    totals = (accesses.ifm_reads, accesses.kernel_reads, accesses.psum_reads, accesses.psum_writes)
+    return work.cycles, macs, ArrayElements(*(int(np.broadcast_to(total, steps).sum()) for total in totals))
+
+
+def vector_cycles(schedule: LayerSchedule, lanes: int) -> Ints:
+    """Cycles of each step on the vector unit: what it reads or what it writes, whichever is more, over its lanes."""
+    nest, steps = schedule.nest, schedule.steps
+    image, row, column = schedule.position_index(steps.s)
+    images = schedule.images.size[image]
+    channels = schedule.groups.start[steps.g], schedule.groups.stop[steps.g]
+    rows = schedule.rows.start[row], schedule.rows.stop[row]
+    columns = schedule.columns.start[column], schedule.columns.stop[column]
+    read = np.zeros(steps.count, np.int64)
+    for index in range(len(nest.inputs)):
+        sides = (
+            nest.input_channels(*channels, index),
+            nest.input_rows(*rows, index),
+            nest.input_columns(*columns, index),
+        )
+        read += images * np.prod([last - first for first, last in sides], axis=0)
+    written = images * schedule.groups.size[steps.g] * schedule.rows.size[row] * schedule.columns.size[column]
+    return ceil_div(np.maximum(read, written), lanes)

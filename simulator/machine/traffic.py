@@ -1,0 +1,79 @@
+"""What each layer moves, by operand, level and direction."""
+
+from dataclasses import dataclass
+
+from simulator.hardware.accelerator import OPERANDS, Accelerator, Operand
+from simulator.machine.layer_costs import OperandTraffic, OutputTraffic
+
+
+@dataclass(frozen=True)
+class TrafficRow:
+    """Bytes that one operand moved at one level in one direction. At level "dram" they are whole bursts."""
+
+    operand: str
+    level: str
+    direction: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ArrayElements:
+    """Elements that the array reads from and writes to the buffers in a layer."""
+
+    ifm_reads: int = 0
+    kernel_reads: int = 0
+    psum_reads: int = 0
+    psum_writes: int = 0
+
+
+def traffic_rows(
+    accelerator: Accelerator,
+    ifm: OperandTraffic,
+    kernel: OperandTraffic,
+    output: OutputTraffic,
+    flags_moved: tuple[int, int],
+    array: ArrayElements | None,
+) -> list[TrafficRow]:
+    """All rows of a layer. flags_moved are bytes of flags (read, written); array is None on the vector unit."""
+    precision = accelerator.precision
+
+    def size(elements: int, bits: int) -> int:
+        return -(-elements * bits // 8)
+
+    rows = [
+        TrafficRow("ifm", "dram", "read", ifm.value_bytes),
+        TrafficRow("kernel", "dram", "read", kernel.value_bytes),
+        TrafficRow("ofm", "dram", "write", output.ofm.value_bytes),
+        TrafficRow("psum", "dram", "read", output.psum_reads.value_bytes),
+        TrafficRow("psum", "dram", "write", output.psum_writes.value_bytes),
+        TrafficRow("metadata", "dram", "read", ifm.metadata_bytes + kernel.metadata_bytes + flags_moved[0]),
+        TrafficRow("metadata", "dram", "write", output.ofm.metadata_bytes + flags_moved[1]),
+        TrafficRow("ifm", "buffer", "write", size(ifm.elements, precision.ifm)),
+        TrafficRow("kernel", "buffer", "write", size(kernel.elements, precision.kernel)),
+        TrafficRow("ofm", "buffer", "read", size(output.ofm.elements, precision.ofm)),
+    ]
+    if array is None:
+        return [
+            *rows,
+            TrafficRow("ifm", "buffer", "read", size(ifm.elements, precision.ifm)),
+            TrafficRow("ofm", "buffer", "write", size(output.ofm.elements, precision.ofm)),
+        ]
+    fetched, spilled = output.psum_reads.elements, output.psum_writes.elements
+    return [
+        *rows,
+        TrafficRow("ifm", "buffer", "read", size(array.ifm_reads, precision.ifm)),
+        TrafficRow("kernel", "buffer", "read", size(array.kernel_reads, precision.kernel)),
+        TrafficRow("psum", "buffer", "write", size(array.psum_writes + fetched, precision.psum)),
+        TrafficRow("psum", "buffer", "read", size(array.psum_reads + spilled, precision.psum)),
+    ]
+
+
+def buffer_bytes(rows: list[TrafficRow]) -> dict[tuple[Operand, str], int]:
+    """Bytes that pass each operand's buffer, by (operand, direction); psums live in the OFM's."""
+    homes: dict[str, Operand] = {**{operand: operand for operand in OPERANDS}, "psum": "ofm"}
+    totals: dict[tuple[Operand, str], int] = {}
+    for row in rows:
+        if row.level == "buffer":
+            key = (homes[row.operand], row.direction)
+            totals[key] = totals.get(key, 0) + row.bytes
+    return totals
