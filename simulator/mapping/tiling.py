@@ -218,15 +218,15 @@ def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order:
     rows = np.where(tile.p < nest.p, tile.p, nest.ofm[1])
     run = np.where(tile.q < nest.q, tile.q, rows * nest.ofm[2]) * precision.ofm / 8
     whole = (tile.q >= nest.q) & (tile.p >= nest.p)
-    ofm = ofm_elements * precision.ofm / 8 * np.where(whole, 1.0, _burst_waste(run, burst))
+    ofm = ofm_elements * precision.ofm / 8 * np.where(whole, 1.0, _burst_waste(run, precision.ofm / 8, burst))
     spills = 2 * (visits - 1) * ofm_elements * precision.psum / 8
     return np.asarray(total + ofm + spills, np.float64)
 
 
-def _burst_waste(run_bytes: npt.ArrayLike, burst: int) -> Floats:
-    """Bytes moved over bytes wanted, for runs at any alignment."""
+def _burst_waste(run_bytes: npt.ArrayLike, element_bytes: float, burst: int) -> Floats:
+    """Bytes moved over bytes wanted: a run at a random address touches (length + burst − element) / burst bursts."""
     run = np.maximum(np.asarray(run_bytes, np.float64), 1.0)
-    return np.where(run % burst == 0, 1.0, (run + burst / 2) / run)
+    return np.where(run % burst == 0, 1.0, 1.0 + max(0.0, burst - element_bytes) / run)
 
 
 def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, element_bytes: float, burst: int) -> Floats:
@@ -238,7 +238,7 @@ def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, element_bytes: float, bu
         whole = (tile.p >= nest.p) & (tile.q >= nest.q)
         tiles_high, tiles_wide = ceil_div(nest.p, tile.p), ceil_div(nest.q, tile.q)
         run = np.where(tile.q >= nest.q, rows / tiles_high * width, columns / tiles_wide) * element_bytes
-        waste = np.where(whole, 1.0, _burst_waste(run, burst))
+        waste = np.where(whole, 1.0, _burst_waste(run, element_bytes, burst))
         total += nest.n * channels * rows * columns * element_bytes * waste
     return total
 
