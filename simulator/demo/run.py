@@ -1,0 +1,171 @@
+"""The demo's story: train, record, prune, simulate, compare."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from simulator.api import simulate
+from simulator.demo import digits
+from simulator.extract.extract import extract
+from simulator.report.figures import save_figures
+from simulator.report.report import Report
+from simulator.report.save import save_report
+from simulator.trace.file import check_writable
+from simulator.trace.trace import Trace
+
+ACCELERATORS = ("eyeriss", "edge-npu")
+EPSILONS = (0.05, 0.1, 0.2)
+KEEP = 0.5
+SIMULATED_IMAGES = range(16)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run the network: its trace, and whether the accelerator prunes at run time."""
+
+    name: str
+    trace: Trace
+    dynamic: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    accelerator: str
+    variant: str
+    accuracy: float
+    report: Report
+
+
+def run_demo(out: Path, *, epochs: int = 12, console: Console | None = None) -> list[Row]:
+    """Runs the whole road and writes traces, reports and figures below `out`; returns the rows of the table.
+
+    Raises InputError when `out` cannot be written.
+    """
+    console = console or Console()
+    check_writable(out)
+    start = time.monotonic()
+    torch.manual_seed(0)
+    data = digits.load_data()
+    model = digits.DigitsNet()
+    with _bar(console, "training a small CNN on 1,437 digits", epochs) as advance:
+        digits.train(model, data, epochs, progress=advance)
+    small = digits.cut_channels(model, KEEP)
+    with _bar(console, "fine-tuning it after a cut of its weakest channels", epochs // 2) as advance:
+        digits.train(small, data, epochs // 2, learning_rate=2e-3, progress=advance)
+    variants = _record(model, small, data, out / "traces", console)
+    rows = _simulate(variants, out, console)
+    console.print(table(rows))
+    console.print(
+        f"Accuracy on {len(data.test_labels)} test images, costs as means over {len(SIMULATED_IMAGES)} of them, changes "
+        "to dense. [bold]static[/]: half of the expanded channels cut away. [bold]dynamic[/]: feature maps whose values "
+        "all lie within epsilon of zero (epsilon relative to the layer's mean channel maximum) are neither stored nor "
+        "loaded nor multiplied."
+    )
+    console.print(f"Traces, reports and figures: {out}/  ({time.monotonic() - start:.0f} s)")
+    return rows
+
+
+def _record(
+    model: digits.DigitsNet, small: digits.DigitsNet, data: digits.Digits, folder: Path, console: Console
+) -> list[Variant]:
+    images, labels = data.test_images.split(90), data.test_labels.numpy()
+    provenance = {"command": "fmapsim demo", "images": "scikit-learn digits, 360 test images"}
+    shutil.rmtree(folder, ignore_errors=True)
+    with _bar(console, "recording feature maps", 2 + len(EPSILONS)) as advance:
+        dense = extract(
+            model, images, name="digits", labels=labels, out=folder / "digits", provenance=provenance
+        )
+        advance(1, 0)
+        static = extract(
+            small, images, name="digits-static", labels=labels, out=folder / "digits-static", provenance=provenance
+        )
+        advance(2, 0)
+        variants = [Variant("dense", dense, False), Variant("static", static, False), Variant("dynamic 0", dense, True)]
+        for done, epsilon in enumerate(EPSILONS):
+            name = f"digits-epsilon-{epsilon:g}"
+            trace = extract(
+                model,
+                images,
+                name=name,
+                labels=labels,
+                epsilon=epsilon,
+                relative=True,
+                calibration=data.train_images[:256].split(64),
+                out=folder / name,
+                provenance=provenance,
+            )
+            variants.append(Variant(f"dynamic {epsilon:g}", trace, True))
+            advance(3 + done, 0)
+    return [*variants, Variant("static + dynamic 0", static, True)]
+
+
+def _simulate(variants: list[Variant], out: Path, console: Console) -> list[Row]:
+    rows = []
+    with _bar(console, "simulating", len(ACCELERATORS) * len(variants)) as advance:
+        for accelerator in ACCELERATORS:
+            for variant in variants:
+                report = simulate(
+                    variant.trace,
+                    accelerator,
+                    images=SIMULATED_IMAGES,
+                    pruning="dynamic" if variant.dynamic else None,
+                )
+                save_report(report, out / "reports" / accelerator / variant.name.replace(" + ", "-").replace(" ", "-"))
+                accuracy = variant.trace.accuracy
+                assert accuracy is not None
+                assert accuracy.top1 is not None
+                rows.append(Row(accelerator, variant.name, accuracy.top1, report))
+                advance(len(rows), 0)
+            reports = {row.variant: row.report for row in rows if row.accelerator == accelerator}
+            shown = ("dense", "static", f"dynamic {EPSILONS[-1]:g}")
+            save_figures({name: reports[name] for name in shown}, out / "figures" / accelerator)
+    return rows
+
+
+def table(rows: list[Row]) -> Table:
+    """The comparison: accuracy, DRAM bytes, cycles and energy, each with its difference to dense."""
+    result = Table(title="digits network: accuracy beside what it costs", title_justify="left")
+    result.add_column("accelerator")
+    result.add_column("pruning")
+    for column in ("accuracy %", "DRAM kB", "cycles", "energy µJ"):
+        result.add_column(column, justify="right")
+    base: dict[str, Row] = {}
+    for row in rows:
+        dense = base.setdefault(row.accelerator, row)
+        first = dense is row
+        totals, reference = row.report.totals, dense.report.totals
+
+        def cell(key: str, scale: float, digits: int) -> str:
+            value = f"{totals[key] / scale:,.{digits}f}"
+            return value if first else f"{value} ({100 * (totals[key] / reference[key] - 1):+.1f} %)"
+
+        change = "" if first else f" ({100 * (row.accuracy - dense.accuracy):+.1f})"
+        result.add_row(
+            row.accelerator if first else "",
+            row.variant,
+            f"{100 * row.accuracy:.1f}{change}",
+            cell("dram_bytes", 1e3, 0),
+            cell("cycles", 1, 0),
+            cell("energy_pj", 1e6, 1),
+            end_section=row.variant.startswith("static +"),
+        )
+    return result
+
+
+@contextlib.contextmanager
+def _bar(console: Console, text: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar with the remaining time; yields a function of (steps done, steps)."""
+    columns = (TextColumn("{task.description:<52}"), BarColumn(bar_width=20), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda done, _: progress.update(task, completed=done)
