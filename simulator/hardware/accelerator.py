@@ -204,15 +204,16 @@ class PruningUnit(Section):
     side `ofm` flags a feature map as it is written: its store and all later loads are skipped. `ifm` compares what has
     been loaded: the load happens, the kernel slices and MACs are skipped, no flag is stored. tile: rows, columns of one
     flagged piece when granularity is `tile`. unrolled_channels: what an array that runs U channels side by side does:
-    `compact` gathers the channels that are left (each needs an index), `aligned` skips only groups of U that are
-    flagged as a whole. comparators: elements compared in a cycle.
+    `compact` gathers the channels that are left (the flags are their index), `aligned` skips only groups of U that are
+    flagged as a whole. comparators: elements compared in a cycle, by default as many as the post-processing unit has
+    lanes; fewer than the array produces hold up its stores.
     """
 
     granularity: Literal["feature_map", "tile"] = "feature_map"
     tile: tuple[Positive, Positive] | None = None
     side: Literal["ofm", "ifm"] = "ofm"
     unrolled_channels: Literal["compact", "aligned"] = "compact"
-    comparators: Positive = 16
+    comparators: Positive | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

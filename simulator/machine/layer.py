@@ -89,9 +89,12 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
         step_cycles, macs, array = vector_cycles(schedule, accelerator.post_processing.lanes), MacCounts.none(), None
 
     compared_here = batch.pruned and accelerator.pruning.side == "ofm"
-    compare_ps = accelerator.cycle_ps / accelerator.pruning.comparators if compared_here else 0.0
     output, output_traffic = output_stream(
-        schedule, accelerator, batch.stored(layer.output, nest.ofm, nest.n), compare_ps
+        schedule,
+        accelerator,
+        batch.stored(layer.output, nest.ofm, nest.n),
+        step_cycles,
+        (accelerator.pruning.comparators or accelerator.post_processing.lanes) if compared_here else None,
     )
     flags = flag_requests(
         accelerator, sum(batch.flag_bytes(tensor) for tensor in layer.inputs), batch.flag_bytes(layer.output)

@@ -152,9 +152,17 @@ class OutputTraffic:
 
 
 def output_stream(
-    schedule: LayerSchedule, accelerator: Accelerator, tensor: StoredFeatureMap, compare_ps_per_element: float
+    schedule: LayerSchedule,
+    accelerator: Accelerator,
+    tensor: StoredFeatureMap,
+    step_cycles: Ints,
+    comparators: int | None,
 ) -> tuple[OutputStream, OutputTraffic]:
-    """The OFM side: a tile is stored once its last channel is in; psums spill when the array leaves it before that."""
+    """The OFM side: a tile is stored once its last channel is in; psums spill when the array leaves it before that.
+
+    comparators: elements that the pruning unit compares in a cycle while the array produces them; None without a unit.
+    What it has not compared by the end of the tile's visit (`step_cycles`) holds up the store.
+    """
     steps = schedule.steps
     opens = changes(steps.g, steps.k, steps.s)
     closes = np.append(opens[1:], True)
@@ -175,8 +183,10 @@ def output_stream(
         store[~last], restore[~first] = spilled.duration_ps, fetched.duration_ps
         writes, reads = spilled.traffic, fetched.traffic
     post = np.zeros(len(closed), np.int64)
-    if compare_ps_per_element:
-        post[last] = np.rint(boxes.elements[closed[last]] * compare_ps_per_element).astype(np.int64)
+    if comparators is not None:
+        produced = np.add.reduceat(step_cycles, np.flatnonzero(opens))
+        late = np.maximum(-(-boxes.elements[closed] // comparators) - produced, 0)
+        post[last] = np.rint(late[last] * accelerator.cycle_ps).astype(np.int64)
     stream = OutputStream(opens, closes, restore, store, post, slots_of(accelerator, "ofm"))
     return stream, OutputTraffic(finished.traffic, writes, reads)
 
