@@ -1,0 +1,218 @@
+"""Whole networks on the machine: totals add up, runs repeat, batches share kernels, every layer kind moves its bytes."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import chain, small_accelerator, with_random_maps
+
+import simulator
+from simulator.errors import InputError
+from simulator.hardware.load import load_accelerator, preset_names
+from simulator.machine.pruning import DynamicPruning
+from simulator.report.report import Report
+from simulator.trace.records import Layer, RecordedPruning, Tensor
+from simulator.trace.shapes import conv_layer, linear_layer
+from simulator.trace.trace import Trace
+
+
+def residual_network(images: int = 2) -> Trace:
+    layers = [
+        Layer("stem", "conv", (3, 16, 16), (8, 16, 16), (8, 3, 3, 3), padding=(1, 1, 1, 1), inputs=(0,), output=1),
+        Layer("expand", "conv", (8, 16, 16), (24, 16, 16), (24, 8, 1, 1), inputs=(1,), output=2),
+        Layer(
+            "depthwise",
+            "conv",
+            (24, 16, 16),
+            (24, 16, 16),
+            (24, 1, 3, 3),
+            padding=(1, 1, 1, 1),
+            groups=24,
+            inputs=(2,),
+            output=3,
+        ),
+        Layer("project", "conv", (24, 16, 16), (8, 16, 16), (8, 24, 1, 1), inputs=(3,), output=4),
+        Layer("add", "add", (8, 16, 16), (8, 16, 16), inputs=(4, 1), output=5),
+        Layer("pool", "max_pool", (8, 16, 16), (8, 8, 8), stride=(2, 2), window=(2, 2), inputs=(5,), output=6),
+        Layer("fc", "linear", (512, 1, 1), (10, 1, 1), (10, 512, 1, 1), inputs=(6,), output=7),
+    ]
+    shapes = [(3, 16, 16), (8, 16, 16), (24, 16, 16), (24, 16, 16), (8, 16, 16), (8, 16, 16), (8, 8, 8), (10, 1, 1)]
+    trace = Trace("residual", layers, [Tensor(shape) for shape in shapes])
+    return with_random_maps(trace, np.random.default_rng(3), images=images, kernel_density=0.8)
+
+
+def bytes_of(report: Report, layer: str, operand: str, level: str = "dram", direction: str | None = None) -> float:
+    rows = report.traffic
+    rows = rows[(rows["layer"] == layer) & (rows["operand"] == operand) & (rows["level"] == level)]
+    if direction is not None:
+        rows = rows[rows["direction"] == direction]
+    return float(rows["bytes"].sum())
+
+
+@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("pruning", [None, "dynamic"])
+def test_counters_conserve_on_every_preset(preset: str, pruning: str | None) -> None:
+    trace = residual_network()
+    report = simulator.simulate(trace, preset, images=[0], pruning=pruning)
+    layers = report.layers
+    assert layers["layer"].tolist() == [layer.name for layer in trace.layers]
+    assert (layers["macs_performed"] + layers["macs_gated"] + layers["macs_skipped"] == layers["macs_dense"]).all()
+    assert (layers["macs_effectual"] <= layers["macs_performed"]).all()
+    assert (layers["compute_cycles"] + layers["stall_cycles"] == layers["cycles"]).all()
+    stalls = layers[[f"stall_{name}_cycles" for name in ("ifm", "kernel", "ofm", "psum", "drain")]]
+    assert (stalls.sum(axis=1) == layers["stall_cycles"]).all()
+    assert (stalls >= 0).all().all()
+    assert (layers["dram_busy_cycles"] <= layers["cycles"] + 1).all()
+    assert layers["utilisation"].between(0, 1).all()
+    per_layer = report.traffic[report.traffic["level"] == "dram"].groupby("layer")["bytes"].sum()
+    assert (per_layer.loc[layers["layer"]].to_numpy() == layers["dram_bytes"].to_numpy()).all()
+    assert report.totals["dram_bytes"] == layers["dram_bytes"].sum()
+    assert report.energy["energy_pj"].sum() == pytest.approx(layers["energy_pj"].sum())
+    bursts = layers["row_hits"] + layers["row_misses"]
+    assert (bursts * load_accelerator(preset).dram.burst == layers["dram_bytes"]).all()
+
+
+def test_two_runs_are_equal() -> None:
+    trace = residual_network()
+    first, second = (simulator.simulate(trace, "edge-npu", pruning="dynamic") for _ in range(2))
+    pd.testing.assert_frame_equal(first.layers, second.layers)
+    pd.testing.assert_frame_equal(first.traffic, second.traffic)
+
+
+def test_several_images_are_averaged() -> None:
+    trace = residual_network()
+    both = simulator.simulate(trace, "edge-npu", pruning="dynamic")
+    singles = [simulator.simulate(trace, "edge-npu", images=[image], pruning="dynamic") for image in (0, 1)]
+    for key in ("dram_bytes", "cycles", "energy_pj", "macs_effectual"):
+        assert both.totals[key] == pytest.approx(sum(single.totals[key] for single in singles) / 2)
+        assert both.images[key].tolist() == pytest.approx([single.totals[key] for single in singles])
+
+
+def test_a_batch_reads_its_kernels_once_where_they_fit() -> None:
+    trace = chain(linear_layer("fc", 512, 256))
+    buffers = {operand: {"capacity": "1 MiB"} for operand in ("ifm", "kernel", "ofm")}
+    one, four = (simulator.simulate(trace, small_accelerator(buffers=buffers), batch=batch) for batch in (1, 4))
+    assert bytes_of(four, "fc", "kernel") == bytes_of(one, "fc", "kernel") == 2 * 512 * 256
+    assert bytes_of(four, "fc", "ifm") == 4 * bytes_of(one, "fc", "ifm")
+    assert four.totals["macs_dense"] == 4 * one.totals["macs_dense"]
+
+
+def test_a_batch_of_recorded_images_counts_each_of_them() -> None:
+    trace = residual_network(images=4)
+    together = simulator.simulate(trace, "edge-npu", batch=4)
+    apart = simulator.simulate(trace, "edge-npu", batch=1)
+    assert together.totals["macs_effectual"] == pytest.approx(4 * apart.totals["macs_effectual"])
+    assert together.totals["kernel_bytes"] <= 4 * apart.totals["kernel_bytes"]
+
+
+def test_adds_read_both_operands_and_pools_their_ifm() -> None:
+    report = simulator.simulate(residual_network(), small_accelerator(), images=[0])
+    assert bytes_of(report, "add", "ifm") == 2 * 2 * 8 * 256
+    assert bytes_of(report, "add", "ofm") == 2 * 8 * 256
+    assert bytes_of(report, "pool", "ifm") == 2 * 8 * 256
+    assert bytes_of(report, "pool", "ofm") == 2 * 8 * 64
+    assert bytes_of(report, "add", "kernel") == 0
+
+
+def test_an_add_saves_the_loads_of_flagged_maps_of_both_operands() -> None:
+    trace = residual_network()
+    accelerator = small_accelerator()
+    pruned = simulator.simulate(trace, accelerator, images=[0], pruning="dynamic")
+    flagged = sum(int((trace.nonzeros_per_channel(tensor, 0) == 0).sum()) for tensor in (4, 1))
+    assert flagged > 0
+    dense = simulator.simulate(trace, accelerator, images=[0])
+    assert bytes_of(dense, "add", "ifm") - bytes_of(pruned, "add", "ifm") == flagged * 2 * 256
+
+
+def test_the_networks_own_input_has_no_flags() -> None:
+    trace = residual_network()
+    pruned = simulator.simulate(trace, small_accelerator(), images=[0], pruning="dynamic")
+    dense = simulator.simulate(trace, small_accelerator(), images=[0])
+    assert bytes_of(pruned, "stem", "ifm") == bytes_of(dense, "stem", "ifm")
+    assert bytes_of(pruned, "stem", "metadata", direction="read") == 0
+
+
+def test_gating_changes_energy_and_not_cycles() -> None:
+    trace = residual_network()
+    array = {"rows": 4, "columns": 4, "dataflow": "spatial", "unroll": {"rows": ["K"], "columns": ["C"]}}
+    plain = simulator.simulate(trace, small_accelerator(array=array))
+    gated = simulator.simulate(trace, small_accelerator(array={**array, "zeros": {"ifm": "gate"}}))
+    assert gated.totals["cycles"] == plain.totals["cycles"]
+    assert gated.totals["energy_pj"] < plain.totals["energy_pj"]
+    assert gated.totals["macs_performed"] < plain.totals["macs_performed"]
+
+
+def test_a_slow_comparator_holds_up_the_stores() -> None:
+    trace = residual_network()
+    fast = simulator.simulate(trace, small_accelerator(pruning={"comparators": 64}), pruning="dynamic")
+    slow = simulator.simulate(trace, small_accelerator(**{"pruning.comparators": 1}), pruning="dynamic")
+    crawling = small_accelerator(**{"pruning.comparators": 1, "dram.bandwidth": "1000 GB/s", "dram.row_miss": "0 ns"})
+    assert slow.totals["cycles"] >= fast.totals["cycles"]
+    hurried = small_accelerator(**{"dram.bandwidth": "1000 GB/s", "dram.row_miss": "0 ns"})
+    assert (
+        simulator.simulate(trace, crawling, pruning="dynamic").totals["cycles"]
+        > simulator.simulate(trace, hurried, pruning="dynamic").totals["cycles"]
+    )
+
+
+def test_infinite_bandwidth_leaves_compute_and_infinite_compute_leaves_dram() -> None:
+    trace = residual_network()
+    fast_memory = small_accelerator(**{"dram.bandwidth": "1000 TB/s", "dram.row_miss": "0 ps"})
+    report = simulator.simulate(trace, fast_memory, images=[0])
+    assert report.totals["stall_cycles"] <= 0.01 * report.totals["cycles"]
+    fast_array = small_accelerator(clock="1000 GHz")
+    bound = simulator.simulate(trace, fast_array, images=[0])
+    seconds = bound.totals["seconds"]
+    busy = bound.layers["dram_busy_cycles"].sum() / 1e12
+    assert busy == pytest.approx(seconds, rel=0.02)
+
+
+def test_two_activations_are_read_from_memory() -> None:
+    layers = [
+        Layer("q", "linear", (16, 10, 1), (16, 10, 1), (16, 16, 1, 1), inputs=(0,), output=1),
+        Layer("k", "linear", (16, 10, 1), (16, 10, 1), (16, 16, 1, 1), inputs=(0,), output=2),
+        Layer("qk", "matmul", (16, 10, 1), (20, 10, 1), (20, 8, 1, 1), groups=2, inputs=(1, 3), output=4),
+    ]
+    tensors = [
+        Tensor((16, 10, 1)),
+        Tensor((16, 10, 1)),
+        Tensor((16, 10, 1)),
+        Tensor((20, 8, 1), source=2),
+        Tensor((20, 10, 1)),
+    ]
+    trace = with_random_maps(Trace("attention", layers, tensors), np.random.default_rng(5), images=2)
+    report = simulator.simulate(trace, small_accelerator(), batch=2, pruning="dynamic")
+    row = report.layers.set_index("layer").loc["qk"]
+    assert row["macs_dense"] == 2 * 20 * 8 * 10
+    left, right = (~trace.zeros("qk", 0)).reshape(2, 8, 10), (~trace.zeros("qk", 0, "kernel")).reshape(2, 10, 8)
+    single = simulator.simulate(trace, small_accelerator(), images=[0]).layers.set_index("layer").loc["qk"]
+    assert single["macs_effectual"] == int(np.einsum("hkm,hnk->", left.astype(int), right.astype(int)))
+
+
+def test_shapes_only_run_dense_and_say_so() -> None:
+    trace = chain(conv_layer("conv", (8, 16, 16), 8, (3, 3), padding=1))
+    report = simulator.simulate(trace, "eyeriss", pruning="dynamic")
+    assert report.meta["trace_has_maps"] is False
+    assert report.totals["macs_skipped"] == 0
+    with pytest.raises(InputError, match="holds shapes only"):
+        simulator.simulate(trace, "eyeriss", images=[0])
+
+
+def test_wrong_requests_are_one_clear_error() -> None:
+    trace = residual_network()
+    with pytest.raises(InputError, match="no image 7; it holds 2"):
+        simulator.simulate(trace, "eyeriss", images=[7])
+    with pytest.raises(InputError, match="do not divide into batches of 3"):
+        simulator.simulate(trace, "eyeriss", batch=3)
+    with pytest.raises(InputError, match="expected 1 or more"):
+        simulator.simulate(trace, "eyeriss", batch=0)
+    with pytest.raises(InputError, match="no image selected"):
+        simulator.simulate(trace, "eyeriss", images=[])
+    with pytest.raises(InputError, match="expected 'none', 'dynamic'"):
+        simulator.simulate(trace, "eyeriss", pruning="sometimes")
+    with pytest.raises(InputError, match=r"recorded with epsilon 0, not epsilon 0\.1"):
+        simulator.simulate(trace, "eyeriss", pruning=DynamicPruning(0.1))
+    recorded = dataclasses.replace(trace, pruning=RecordedPruning(0.1, side="ifm"))
+    with pytest.raises(InputError, match=r"pruning side ifm, but the accelerator's pruning\.side is ofm"):
+        simulator.simulate(recorded, "eyeriss", pruning=DynamicPruning(0.1))

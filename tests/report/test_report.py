@@ -1,0 +1,95 @@
+"""Reports on disk and side by side."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from builders import chain, small_accelerator
+
+import simulator
+from simulator.errors import InputError
+from simulator.report.compare import compare, compare_layers
+from simulator.report.report import Report
+from simulator.trace.shapes import conv_layer
+
+
+def report(outputs: int = 8) -> Report:
+    trace = chain(conv_layer("a", (4, 8, 8), outputs, (3, 3)), conv_layer("b", (outputs, 6, 6), 4, (3, 3)))
+    return simulator.simulate(trace, small_accelerator())
+
+
+def test_a_saved_report_comes_back_the_same(tmp_path: Path) -> None:
+    original = report()
+    folder = simulator.save_report(original, tmp_path / "out")
+    again = simulator.load_report(folder)
+    for table in ("layers", "traffic", "energy", "images"):
+        pd.testing.assert_frame_equal(getattr(again, table), getattr(original, table))
+    assert again.totals == original.totals
+    assert dict(again.meta) == json.loads(json.dumps(dict(original.meta)))
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["energy.parquet", "images.parquet", "layers.parquet", "report.json", "traffic.parquet"]
+
+
+def test_the_documented_columns_are_there() -> None:
+    columns = set(report().layers.columns)
+    assert columns >= {
+        "layer",
+        "operator",
+        "macs_dense",
+        "macs_effectual",
+        "macs_performed",
+        "cycles",
+        "compute_cycles",
+        "stall_cycles",
+        "utilisation",
+        "dram_bytes",
+        "energy_pj",
+    }
+    assert report().traffic.columns.tolist() == ["layer", "operand", "level", "direction", "bytes"]
+    assert set(report().totals) >= {
+        "cycles",
+        "seconds",
+        "dram_bytes",
+        "energy_pj",
+        "macs_dense",
+        "macs_effectual",
+        "macs_performed",
+    }
+
+
+def test_json_totals_are_the_reports(tmp_path: Path) -> None:
+    original = report()
+    saved = json.loads((simulator.save_report(original, tmp_path) / "report.json").read_text())
+    assert saved["totals"] == dict(original.totals)
+    assert sum(saved["energy_pj"].values()) == pytest.approx(original.totals["energy_pj"])
+
+
+def test_comparison_is_relative_to_the_first() -> None:
+    table = compare({"small": report(8), "large": report(16)}).set_index("report")
+    assert table.loc["small", "dram_bytes_change"] == 0
+    expected = 100 * (table.loc["large", "dram_bytes"] / table.loc["small", "dram_bytes"] - 1)
+    assert table.loc["large", "dram_bytes_change"] == pytest.approx(expected)
+
+
+def test_layer_comparison_puts_the_largest_difference_first() -> None:
+    table = compare_layers({"small": report(8), "large": report(16)})
+    assert table["difference"].abs().is_monotonic_decreasing
+    assert set(table["layer"]) == {"a", "b"}
+
+
+def test_bad_folders_and_counts_are_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a report folder"):
+        simulator.load_report(tmp_path)
+    with pytest.raises(InputError, match="at least two reports, found 1"):
+        compare({"one": report()})
+    with pytest.raises(InputError, match="no column 'speed'"):
+        compare_layers({"a": report(), "b": report()}, "speed")
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        simulator.save_report(report(), blocker / "out")
+    folder = simulator.save_report(report(), tmp_path / "damaged")
+    (folder / "layers.parquet").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="damaged report"):
+        simulator.load_report(folder)
