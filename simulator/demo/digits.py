@@ -99,12 +99,12 @@ def train(
     model.train()
     for epoch in range(epochs):
         order = torch.randperm(len(data.train_images), generator=generator)
-        for chosen in order.split(batch):
+        for chosen in torch.split(order, batch):
             down, right = torch.randint(-2, 3, (2,), generator=generator).tolist()
             images = torch.roll(data.train_images[chosen], (down, right), (2, 3))
             loss = functional.cross_entropy(model(images), data.train_labels[chosen])
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
         if progress is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -22,9 +23,9 @@ from simulator.trace.file import check_writable
 from simulator.trace.trace import Trace
 
 ACCELERATORS = ("eyeriss", "edge-npu")
-EPSILONS = (0.05, 0.1, 0.2)
+EPSILONS = (0.2, 0.3, 0.4)
 KEEP = 0.5
-SIMULATED_IMAGES = range(16)
+SIMULATED_IMAGES = range(8)
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ def run_demo(out: Path, *, epochs: int = 12, console: Console | None = None) -> 
     rows = _simulate(variants, out, console)
     console.print(table(rows))
     console.print(
-        f"Accuracy on {len(data.test_labels)} test images, costs as means over {len(SIMULATED_IMAGES)} of them, changes "
-        "to dense. [bold]static[/]: half of the expanded channels cut away. [bold]dynamic[/]: feature maps whose values "
-        "all lie within epsilon of zero (epsilon relative to the layer's mean channel maximum) are neither stored nor "
-        "loaded nor multiplied."
+        f"Accuracy on {len(data.test_labels)} test images; costs are means over {len(SIMULATED_IMAGES)} of them, "
+        "changes are to dense.\n[bold]static[/]: half of the expanded channels are cut away. [bold]dynamic[/]: feature maps "
+        "whose values all lie within epsilon of zero (epsilon times the layer's mean channel maximum) are neither "
+        "stored nor loaded nor multiplied."
     )
     console.print(f"Traces, reports and figures: {out}/  ({time.monotonic() - start:.0f} s)")
     return rows
@@ -78,13 +79,11 @@ def run_demo(out: Path, *, epochs: int = 12, console: Console | None = None) -> 
 def _record(
     model: digits.DigitsNet, small: digits.DigitsNet, data: digits.Digits, folder: Path, console: Console
 ) -> list[Variant]:
-    images, labels = data.test_images.split(90), data.test_labels.numpy()
+    images, labels = torch.split(data.test_images, 90), data.test_labels.numpy()
     provenance = {"command": "fmapsim demo", "images": "scikit-learn digits, 360 test images"}
     shutil.rmtree(folder, ignore_errors=True)
     with _bar(console, "recording feature maps", 2 + len(EPSILONS)) as advance:
-        dense = extract(
-            model, images, name="digits", labels=labels, out=folder / "digits", provenance=provenance
-        )
+        dense = extract(model, images, name="digits", labels=labels, out=folder / "digits", provenance=provenance)
         advance(1, 0)
         static = extract(
             small, images, name="digits-static", labels=labels, out=folder / "digits-static", provenance=provenance
@@ -100,13 +99,13 @@ def _record(
                 labels=labels,
                 epsilon=epsilon,
                 relative=True,
-                calibration=data.train_images[:256].split(64),
+                calibration=torch.split(data.train_images[:256], 64),
                 out=folder / name,
                 provenance=provenance,
             )
             variants.append(Variant(f"dynamic {epsilon:g}", trace, True))
             advance(3 + done, 0)
-    return [*variants, Variant("static + dynamic 0", static, True)]
+    return [*variants, Variant("static + dynamic", static, True)]
 
 
 def _simulate(variants: list[Variant], out: Path, console: Console) -> list[Row]:
@@ -133,32 +132,30 @@ def _simulate(variants: list[Variant], out: Path, console: Console) -> list[Row]
 
 
 def table(rows: list[Row]) -> Table:
-    """The comparison: accuracy, DRAM bytes, cycles and energy, each with its difference to dense."""
-    result = Table(title="digits network: accuracy beside what it costs", title_justify="left")
-    result.add_column("accelerator")
-    result.add_column("pruning")
-    for column in ("accuracy %", "DRAM kB", "cycles", "energy µJ"):
-        result.add_column(column, justify="right")
+    """The comparison: accuracy in percent, DRAM bytes, cycles and energy, each beside its change to dense."""
+    result = Table(
+        title="What pruning saves, beside the accuracy it costs",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    result.add_column("pruning", no_wrap=True)
+    for column in ("top-1 %", "+/-", "DRAM kB", "+/- %", "cycles", "+/- %", "µJ", "+/- %"):
+        result.add_column(column, justify="right", no_wrap=True)
     base: dict[str, Row] = {}
     for row in rows:
         dense = base.setdefault(row.accelerator, row)
-        first = dense is row
+        if dense is row:
+            result.add_row(f"[bold]{row.accelerator}[/]")
         totals, reference = row.report.totals, dense.report.totals
-
-        def cell(key: str, scale: float, digits: int) -> str:
-            value = f"{totals[key] / scale:,.{digits}f}"
-            return value if first else f"{value} ({100 * (totals[key] / reference[key] - 1):+.1f} %)"
-
-        change = "" if first else f" ({100 * (row.accuracy - dense.accuracy):+.1f})"
-        result.add_row(
-            row.accelerator if first else "",
-            row.variant,
-            f"{100 * row.accuracy:.1f}{change}",
-            cell("dram_bytes", 1e3, 0),
-            cell("cycles", 1, 0),
-            cell("energy_pj", 1e6, 1),
-            end_section=row.variant.startswith("static +"),
-        )
+        cells = [f"  {row.variant}", f"{100 * row.accuracy:.1f}", f"{100 * (row.accuracy - dense.accuracy):+.1f}"]
+        for key, scale, decimals in (("dram_bytes", 1e3, 0), ("cycles", 1, 0), ("energy_pj", 1e6, 1)):
+            change = 100 * (totals[key] / reference[key] - 1)
+            cells += [f"{totals[key] / scale:,.{decimals}f}", f"{change:+.1f}"]
+        if dense is row:
+            cells[2::2] = ["", "", "", ""]
+        result.add_row(*cells)
     return result
 
 

@@ -1,8 +1,9 @@
 """The trace file `NAME.trace.safetensors`: written whole or not at all, read one image of one tensor at a time.
 
-The header's metadata holds the format version and the graph as JSON. The arrays, by key:
-`map/T` uint8 [N, C, ceil(H·W/8)], `nonzero/T` uint32 [N, C] and `max/T` float32 [N, C] of tensor T, and `kernel/L`
-uint8 [K, ceil(C·R·S/8)] of layer L.
+The header's metadata holds the format version and the graph as JSON. The arrays, by key: `map/T` uint8
+[N, C, ceil(H·W/8)], `nonzero/T` uint32 [N, C] and `max/T` float32 [N, C] of tensor T, and `kernel/L` uint8
+[K, ceil(C·R·S/8)] of layer L. Maps are deflated: `map/T` image by image, `kernel/L` as a whole. Their bytes follow each
+other under their key, `ends/KEY` (uint64) says where each piece ends, and the metadata `deflated` gives the shapes.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import math
 import os
 import struct
 import tempfile
+import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -25,7 +27,8 @@ FORMAT_VERSION = 1
 SUFFIX = ".trace.safetensors"
 
 Array = npt.NDArray[Any]
-_DTYPE_CODES = {"uint8": "U8", "uint32": "U32", "float32": "F32"}
+_DTYPE_CODES = {"uint8": "U8", "uint32": "U32", "uint64": "U64", "float32": "F32"}
+_DEFLATE_LEVEL = 1  # 6 saves another tenth of the bytes and takes three times as long
 
 
 class Arrays(Protocol):
@@ -73,18 +76,46 @@ class FileArrays:
             raise InputError(f"{path}: no such trace file") from None
         except (SafetensorError, OSError) as error:
             raise InputError(f"{path}: not a trace, or truncated ({error}); expected a {SUFFIX} file") from None
-        self._shapes = {key: tuple(self._file.get_slice(key).get_shape()) for key in self._file.keys()}
+        stored = {key: tuple(self._file.get_slice(key).get_shape()) for key in self._file.keys()}  # noqa: SIM118
         self.metadata: dict[str, str] = self._file.metadata() or {}
+        self._deflated = self._deflated_shapes()
+        self._shapes: dict[str, tuple[int, ...]] = {**stored, **self._deflated}
+
+    def _deflated_shapes(self) -> dict[str, tuple[int, ...]]:
+        try:
+            shapes = json.loads(self.metadata.get("deflated", "{}"))
+            return {str(key): tuple(int(size) for size in shape) for key, shape in shapes.items()}
+        except (ValueError, TypeError, AttributeError):
+            raise InputError(f"{self.path}: damaged trace (the shapes of its maps are not readable)") from None
 
     def read(self, key: str, index: int) -> Array:
-        """Entry `index` of array `key`."""
+        """Entry `index` of array `key`; raises InputError when its bytes are damaged."""
+        if key in self._deflated:
+            return self._inflated(key, index, self._deflated[key][1:])
         entry: Array = self._file.get_slice(key)[index : index + 1][0]
         return entry
 
     def read_all(self, key: str) -> Array:
-        """The whole array `key`."""
-        array: Array = self._file.get_tensor(key)
-        return array
+        """The whole array `key`; raises InputError when its bytes are damaged."""
+        if key not in self._deflated:
+            array: Array = self._file.get_tensor(key)
+            return array
+        shape = self._deflated[key]
+        if key.startswith("kernel/"):
+            return self._inflated(key, 0, shape)
+        return np.stack([self._inflated(key, index, shape[1:]) for index in range(shape[0])])
+
+    def _inflated(self, key: str, piece: int, shape: tuple[int, ...]) -> Array:
+        first = max(piece - 1, 0)
+        try:
+            ends = self._file.get_slice(f"ends/{key}")[first : piece + 1].astype(np.int64)
+            start = int(ends[0]) if piece else 0
+            data = self._file.get_slice(key)[start : int(ends[-1])]
+            size = math.prod(shape)
+            content = zlib.decompressobj().decompress(data.tobytes(), size)
+            return np.frombuffer(content, np.uint8).reshape(shape)
+        except (SafetensorError, zlib.error, ValueError, IndexError) as error:
+            raise InputError(f"{self.path}: damaged trace ({key}, piece {piece}: {error})") from None
 
     def shape(self, key: str) -> tuple[int, ...] | None:
         """The shape of array `key`, None when there is none."""
@@ -126,6 +157,7 @@ class TraceSpool:
             raise InputError(f"{path.parent}: cannot be written ({error.strerror})") from None
         self._pieces: dict[str, list[tuple[int, int]]] = {}
         self._layout: dict[str, tuple[str, tuple[int, ...], int]] = {}
+        self._deflated_ends: dict[str, list[int]] = {}
 
     def __enter__(self) -> "TraceSpool":
         return self
@@ -138,17 +170,39 @@ class TraceSpool:
         dtype, trailing, entries = self._layout.get(key, (array.dtype.name, array.shape[1:], 0))
         if (dtype, trailing) != (array.dtype.name, array.shape[1:]):
             raise ValueError(f"{key}: {array.dtype.name}{array.shape} does not continue {dtype}[*, {trailing}]")
-        offset = self._spool.seek(0, os.SEEK_END)
-        self._spool.write(np.ascontiguousarray(array).data)
-        self._pieces.setdefault(key, []).append((offset, array.nbytes))
         self._layout[key] = (dtype, trailing, entries + array.shape[0])
+        array = np.ascontiguousarray(array)
+        if not key.startswith(("map/", "kernel/")):
+            self._write(key, array.data.cast("B"))
+            return
+        ends = self._deflated_ends.setdefault(key, [])
+        for piece in array if key.startswith("map/") else (array,):
+            content = zlib.compress(piece.data, _DEFLATE_LEVEL)
+            ends.append((ends[-1] if ends else 0) + len(content))
+            self._write(key, content)
+
+    def _write(self, key: str, content: bytes | memoryview) -> None:
+        offset = self._spool.seek(0, os.SEEK_END)
+        self._spool.write(content)
+        self._pieces.setdefault(key, []).append((offset, len(content)))
 
     def finish(self, graph: dict[str, Any], leave_out: Collection[str] = ()) -> None:
         """Writes the trace under a temporary name and renames it. `leave_out` names arrays not to keep."""
+        deflated = {}
+        for key, ends in self._deflated_ends.items():
+            if key not in leave_out:
+                _, trailing, entries = self._layout[key]
+                deflated[key] = (entries, *trailing)
+                self._layout[key] = ("uint8", (), ends[-1])
+                self.append(f"ends/{key}", np.array(ends, np.uint64))
         keys = [key for key in self._layout if key not in leave_out]
         keys.sort(key=lambda key: -np.dtype(self._layout[key][0]).itemsize)
         header: dict[str, Any] = {
-            "__metadata__": {"fmapsim_trace": str(FORMAT_VERSION), "graph": json.dumps(graph, separators=(",", ":"))}
+            "__metadata__": {
+                "fmapsim_trace": str(FORMAT_VERSION),
+                "graph": json.dumps(graph, separators=(",", ":")),
+                "deflated": json.dumps(deflated, separators=(",", ":")),
+            }
         }
         end = 0
         for key in keys:

@@ -15,11 +15,12 @@ class Layer:
     """One operator of a network, for one image.
 
     ifm is (C, H, W) and ofm (K, P, Q); kernel is (K, C/groups, R, S), or None for an operator without one. stride is
-    (rows, columns), padding (top, left, bottom, right), dilation (rows, columns), window the (rows, columns)
-    that a pooling layer looks at. inputs and output index the trace's
-    tensors. A matrix product of two activations is a "matmul": one group per head, `ifm` holds the left operand with the
-    inner dimension as channels and its rows as H, `kernel` the right operand with K its columns, and inputs[1] says which
-    tensor that is. fused names what was folded into this layer ("batch_norm", "relu"), in order.
+    (rows, columns), padding (top, left, bottom, right), dilation (rows, columns), window the (rows, columns) that a
+    pooling layer looks at. inputs and output index the trace's tensors. fused names what was folded into this layer
+    ("batch_norm", "relu"), in order.
+
+    A matrix product of two activations is a "matmul": one group per head, `ifm` holds the left operand with the inner
+    dimension as channels and its rows as H, `kernel` the right operand with K its columns, inputs[1] its tensor.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Layer:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of a dense run, padding included: K·P·Q·(C/groups)·R·S, or the IFM's side when transposed."""
+        """Multiply-accumulates of a dense run, padding included: K·(C/groups)·R·S·P·Q, or ·H·W when transposed."""
         if self.kernel is None:
             return 0
         outputs, inputs_per_group, rows, columns = self.kernel
@@ -87,8 +88,8 @@ class Tensor:
     """A feature map that lives in memory between layers.
 
     shape is (C, H, W) as its producer wrote it. zero_free: no element was zero in any image, so no map is stored.
-    parts: the tensors it is the channel-wise concatenation of (its map is theirs). source: the tensor it is a permutation
-    or pruned copy of: same memory, its own map.
+    parts: the tensors it is the channel-wise concatenation of (its map is theirs). source: the tensor it is a
+    permutation or pruned copy of: same memory, its own map.
     """
 
     shape: Shape

@@ -4,6 +4,7 @@ import json
 import pickle
 import resource
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -65,18 +66,24 @@ def test_zeros_have_the_documented_shapes() -> None:
 def test_reading_one_image_of_one_layer_reads_only_its_bytes(tmp_path: Path) -> None:
     """An array of 3 GB (a file with holes) of which one image is asked for: memory grows by next to nothing."""
     images, bytes_per_image = 3000, 1_000_000
+    key, path = "map/0", tmp_path / "huge.trace.safetensors"
+    piece = zlib.compress(b"\x81" + bytes(bytes_per_image - 1), 0)  # stored: as long as what it holds
+    content, ends = images * len(piece), 8 * images
     header = {
-        "map/0": {"dtype": "U8", "shape": [images, 1, bytes_per_image], "data_offsets": [0, images * bytes_per_image]}
+        "__metadata__": {"deflated": json.dumps({key: [images, 1, bytes_per_image]})},
+        f"ends/{key}": {"dtype": "U64", "shape": [images], "data_offsets": [0, ends]},
+        key: {"dtype": "U8", "shape": [content], "data_offsets": [ends, ends + content]},
     }
     encoded = json.dumps(header).encode()
-    path = tmp_path / "huge.trace.safetensors"
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(encoded)) + encoded)
-        file.truncate(8 + len(encoded) + images * bytes_per_image)
-        file.seek(8 + len(encoded) + 1234 * bytes_per_image)
-        file.write(b"\x81")
+        file.write((np.arange(1, images + 1, dtype=np.uint64) * len(piece)).tobytes())
+        start = file.tell()
+        file.truncate(start + content)
+        file.seek(start + 1234 * len(piece))
+        file.write(piece)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    entry = FileArrays(path).read("map/0", 1234)
+    entry = FileArrays(path).read(key, 1234)
     grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert entry.shape == (1, bytes_per_image)
     assert entry[0, 0] == 0x81
@@ -204,3 +211,16 @@ def test_concatenation_takes_its_map_from_its_parts() -> None:
     assert np.array_equal(trace.zeros("cat", 0, "ofm"), both)
     assert np.array_equal(trace.nonzeros_per_channel(3, 0), (~both).sum(axis=(1, 2)))
     assert np.array_equal(trace.zeros("cat", 0, "ifm1"), trace.zeros("b", 0, "ofm"))
+
+
+def test_damaged_maps_are_one_clear_error(tmp_path: Path) -> None:
+    path = small_trace().save(tmp_path / "t")
+    content = bytearray(path.read_bytes())
+    content[-40:] = bytes(40)  # the last arrays are maps
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"t\.trace\.safetensors: damaged trace"):
+        trace = load_trace(path)
+        for image in range(3):
+            for name in ("first", "second"):
+                for operand in ("ifm", "ofm", "kernel"):
+                    trace.zeros(name, image, operand)
