@@ -85,6 +85,7 @@ assert report.totals['macs_dense'] == trace.layers[0].macs
 
 
 def test_importing_simulator_loads_nothing_heavy() -> None:
-    code = "import sys, simulator; print([m for m in ('torch', 'pandas', 'numpy', 'simpy', 'pydantic') if m in sys.modules])"
+    heavy = ("torch", "pandas", "numpy", "simpy", "pydantic")
+    code = f"import sys, simulator; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert result.stdout.strip() == "[]"

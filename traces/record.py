@@ -1,10 +1,10 @@
 """Makes the traces that ship with fmapsim again.
 
-    python traces/record.py --shapes                      the shapes of every built-in network, into traces/shapes/
-    python traces/record.py --data FOLDER                 the recorded traces, from FOLDER/nets/*.json and FOLDER's images
+    python traces/record.py --shapes          the shapes of every built-in network, into traces/shapes/
+    python traces/record.py --data FOLDER     the recorded traces, from FOLDER/nets/*.json and FOLDER's images
 
-Each recorded trace holds the zero-maps of four images (numbers 1, 11, 21 and 31) and, in its provenance, the command that
-made it. The networks are permissively licensed; traces/README.md names their sources.
+Each recorded trace holds the zero-maps of four images (numbers 1, 11, 21 and 31) and, in its provenance, the command
+that made it. The networks are permissively licensed; traces/README.md names their sources.
 """
 
 import argparse

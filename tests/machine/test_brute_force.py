@@ -1,4 +1,4 @@
-"""The machine's arrays against loops over single bytes and MACs: bursts, pruned loads, MACs, on random layers and tiles."""
+"""The machine's arrays against loops over single bytes and MACs, on random layers, maps and tiles."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Whole networks on the machine: totals add up, runs repeat, batches share kernels, every layer kind moves its bytes."""
+"""Whole networks on the machine: totals add up, runs repeat, batches share kernels, every layer moves its bytes."""
 
 import dataclasses
 

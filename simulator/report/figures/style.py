@@ -1,13 +1,17 @@
 """What all figures share: colours, type, sizes in inches, and numbers with units."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Patch
 from matplotlib.textpath import TextPath
 
@@ -17,7 +21,8 @@ from simulator.report.report import Report
 FULL_WIDTH, COLUMN_WIDTH = 7.16, 3.5
 """Inches: the text width of a two-column page, and one of its columns."""
 
-TITLE_POINTS, TEXT_POINTS, TICK_POINTS = 8.0, 7.0, 6.5
+FONT = "DejaVu Sans"
+TITLE_POINTS, TEXT_POINTS, TICK_POINTS, NAME_POINTS = 8.0, 7.0, 6.5, 6.0
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 SKY, YELLOW, BLACK, GREY = "#56B4E9", "#F0E442", "#000000", "#595959"
@@ -26,8 +31,8 @@ SKY, YELLOW, BLACK, GREY = "#56B4E9", "#F0E442", "#000000", "#595959"
 OPERAND_COLOURS = {"ifm": BLUE, "kernel": ORANGE, "ofm": GREEN, "psum": VERMILLION, "metadata": PURPLE}
 OPERAND_NAMES = {"ifm": "IFM", "kernel": "kernel", "ofm": "OFM", "psum": "psum", "metadata": "metadata"}
 
-_SETTINGS: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
+_SETTINGS: Any = {
+    "font.family": FONT,
     "font.size": TEXT_POINTS,
     "axes.labelsize": TEXT_POINTS,
     "xtick.labelsize": TICK_POINTS,
@@ -45,7 +50,6 @@ _SETTINGS: dict[str, Any] = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "legend.frameon": False,
-    "hatch.linewidth": 0.7,
     "svg.fonttype": "none",
     "svg.hashsalt": "fmapsim",
     "pdf.fonttype": 42,
@@ -56,35 +60,34 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+class NothingToDrawError(InputError):
+    """Every value that the figure would show is 0."""
+
+
 def publication_style() -> Any:
     """A context in which figures are drawn and saved: small type, thin lines, text that stays text in SVG and PDF."""
     return rc_context(_SETTINGS)
 
 
-def lighter(colour: str, share: float) -> tuple[float, float, float]:
+def lighter(colour: str, share: float) -> str:
     """A colour mixed with `share` of white."""
     red, green, blue = (channel + (1 - channel) * share for channel in to_rgb(colour))
-    return red, green, blue
+    return to_hex((red, green, blue))
 
 
 def report_look(colour: str, position: int) -> dict[str, Any]:
-    """Patch properties of a colour in the report at `position`: full, light with an outline, lightest and striped."""
-    face = lighter(colour, (0.0, 0.5, 0.8)[position])
-    return {
-        "facecolor": face,
-        "edgecolor": colour,
-        "linewidth": 0.5 if position else 0.0,
-        "hatch": "//////" if position == 2 else None,
-    }
+    """Patch properties of a colour in the report at `position`: full, half as strong, almost an outline."""
+    face = lighter(colour, (0.0, 0.5, 0.88)[position])
+    return {"facecolor": face, "edgecolor": colour, "linewidth": 0.5 if position else 0.0}
 
 
 @lru_cache(maxsize=4096)
-def text_inches(text: str, points: float = TEXT_POINTS) -> float:
+def text_inches(text: str, points: float = TEXT_POINTS, weight: str = "normal") -> float:
     """The printed width of one line of text."""
     if not text.strip():
         return 0.0
-    with publication_style():
-        return float(TextPath((0, 0), text, size=points).get_extents().width) / 72
+    font = FontProperties(family=FONT, weight=weight)
+    return float(TextPath((0, 0), text, size=points, prop=font).get_extents().width) / 72
 
 
 def line_inches(points: float = TEXT_POINTS) -> float:
@@ -116,12 +119,29 @@ def with_unit(value: float, base: str) -> str:
     return f"{scaled:.0f} {unit}" if whole else f"{scaled:.{1 if scaled >= 99.995 else 2}f} {unit}"
 
 
+def axis_label(quantity: str, unit: str) -> str:
+    """The name of an axis with its unit; cycles have none but a magnitude."""
+    if unit == "cycles":
+        return quantity
+    return f"{quantity} ({unit.replace(' cycles', 's')})"
+
+
 def difference(value: float, base: float) -> str:
     """The difference of `value` to `base` in percent, with its sign; nothing without a base."""
     if not base:
         return ""
     percent = 100 * (value - base) / base
     return "±0 %" if abs(percent) < 0.05 else f"{'+' if percent > 0 else '−'}{abs(percent):.1f} %"
+
+
+def with_change(totals: Mapping[str, float], base: str) -> dict[str, str]:
+    """Each total with its unit, and from the second on the difference to the first: "102.4 MB (−10.6 %)"."""
+    first = next(iter(totals.values()))
+    notes = {}
+    for position, (name, total) in enumerate(totals.items()):
+        change = difference(total, first) if position else ""
+        notes[name] = f"{with_unit(total, base)}{f' ({change})' if change else ''}"
+    return notes
 
 
 def per_batch(reports: Mapping[str, Report]) -> str:
@@ -160,96 +180,112 @@ def check_reports(reports: Mapping[str, Report], most: int | None = None) -> Non
         raise InputError(f"a figure per layer shows at most {most} reports side by side, found {len(reports)}")
 
 
-def cut_to_width(text: str, inches: float, points: float = TEXT_POINTS) -> str:
+def cut_to_width(text: str, inches: float, points: float = TEXT_POINTS, weight: str = "normal") -> str:
     """The text, its end replaced by an ellipsis where it is wider than `inches`."""
-    if text_inches(text, points) <= inches:
+    if text_inches(text, points, weight) <= inches:
         return text
-    while text and text_inches(f"{text}…", points) > inches:
-        text = text[:-1]
-    return f"{text.rstrip()}…"
+    fits = bisect_left(
+        range(len(text)), True, key=lambda end: text_inches(f"{text[: end + 1]}…", points, weight) > inches
+    )
+    return f"{text[:fits].rstrip()}…"
 
 
-def wrapped(text: str, inches: float, points: float) -> list[str]:
+def wrapped(text: str, inches: float, points: float, weight: str = "normal") -> list[str]:
     """The text in lines no wider than `inches`, broken at spaces."""
     lines: list[str] = []
     for word in text.split():
-        if lines and text_inches(f"{lines[-1]} {word}", points) <= inches:
+        if lines and text_inches(f"{lines[-1]} {word}", points, weight) <= inches:
             lines[-1] = f"{lines[-1]} {word}"
         else:
-            lines.append(cut_to_width(word, inches, points))
+            lines.append(cut_to_width(word, inches, points, weight))
     return lines
 
 
+@dataclass(frozen=True)
+class Key:
+    """A legend entry: a label and what stands before it, several drawings side by side where there are several."""
+
+    label: str
+    drawings: tuple[Any, ...]
+
+
+def colour_key(label: str, colour: str) -> Key:
+    """The legend entry of one colour."""
+    return Key(label, (Patch(**report_look(colour, 0)),))
+
+
+def report_key(label: str, position: int) -> Key:
+    """The legend entry of the report at `position`: how it shows colours."""
+    return Key(label, tuple(Patch(**report_look(colour, position)) for colour in (BLUE, ORANGE, GREEN)))
+
+
 class Header:
-    """The lines above the axes: a title, then rows of legend entries, filled from the top of a figure of `width`."""
+    """The lines above the axes: titles, then rows of legend entries, filled from the top of a figure of `width`."""
 
     MARGIN = 0.08
-    KEY = 0.3
+    KEY_INCHES, KEY_GAP, NEXT_KEY = 0.2, 0.06, 0.17
 
     def __init__(self, width: float) -> None:
         self.width = width
         self.height = self.MARGIN
-        self._texts: list[tuple[str, float, float, bool]] = []
-        self._rows: list[tuple[list[Any], float]] = []
+        self._texts: list[tuple[str, float, float, str]] = []
+        self._rows: list[tuple[list[Key], float, float]] = []
 
-    def title(self, text: str, points: float = TITLE_POINTS, *, bold: bool = True) -> None:
-        """Adds a title, broken into as many lines as it needs."""
-        room = (self.width - 2 * self.MARGIN) / (1.12 if bold else 1.0)
-        for line in wrapped(text, room, points):
-            self._texts.append((line, self.height, points, bold))
+    def title(self, text: str) -> None:
+        """Adds a bold title, broken into as many lines as it needs."""
+        self._lines(text, TITLE_POINTS, "bold")
+
+    def note(self, text: str) -> None:
+        """Adds plain text, broken into as many lines as it needs."""
+        self._lines(text, TEXT_POINTS, "normal")
+
+    def _lines(self, text: str, points: float, weight: str) -> None:
+        for line in wrapped(text, self.width - 2 * self.MARGIN, points, weight):
+            self._texts.append((line, self.height, points, weight))
             self.height += line_inches(points)
         self.height += 0.03
 
-    def legend(self, handles: Sequence[Any]) -> None:
-        """Adds legend entries in as many rows as they need; they share columns when there are several rows."""
+    def legend(self, keys: Sequence[Key], key_inches: float = KEY_INCHES) -> None:
+        """Adds legend entries, with drawings of that width, in as many rows as they need."""
         room = self.width - 2 * self.MARGIN
-        widths = [self.KEY + text_inches(str(handle.get_label())) + 0.14 for handle in handles]
-        row: list[Any] = []
+        row: list[Key] = []
         used = 0.0
-        for handle, width in zip(handles, widths, strict=True):
-            if row and used + width > room:
-                self._close(row)
+        for key in keys:
+            label = cut_to_width(key.label, room - key_inches - self.KEY_GAP)
+            width = key_inches + self.KEY_GAP + text_inches(label)
+            if row and used + self.NEXT_KEY + width > room:
+                self._close(row, key_inches)
                 row, used = [], 0.0
-            row.append(handle)
-            used += width
+            used += width + (self.NEXT_KEY if row else 0.0)
+            row.append(Key(label, key.drawings))
         if row:
-            self._close(row)
+            self._close(row, key_inches)
 
-    def _close(self, row: list[Any]) -> None:
-        self._rows.append((row, self.height))
+    def _close(self, row: list[Key], key_inches: float) -> None:
+        self._rows.append((row, self.height, key_inches))
         self.height += line_inches(TEXT_POINTS) + 0.02
 
     def draw(self, figure: Figure) -> None:
         """Puts everything on a figure, whose height is known only now."""
         height = figure.get_figheight()
-        for line, top, points, bold in self._texts:
-            figure.text(
-                self.MARGIN / self.width,
-                1 - top / height,
-                line,
-                ha="left",
-                va="top",
-                fontsize=points,
-                fontweight="bold" if bold else "normal",
-            )
-        for row, top in self._rows:
-            legend = figure.legend(
-                handles=row,
+        left = self.MARGIN / self.width
+        for line, top, points, weight in self._texts:
+            figure.text(left, 1 - top / height, line, ha="left", va="top", fontsize=points, fontweight=weight)
+        for row, top, key_inches in self._rows:
+            handles: list[Any] = [key.drawings for key in row]
+            figure.legend(
+                handles,
+                [key.label for key in row],
+                handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
                 loc="upper left",
-                bbox_to_anchor=(self.MARGIN / self.width, 1 - top / height),
+                bbox_to_anchor=(left, 1 - top / height),
                 ncols=len(row),
                 borderpad=0,
                 borderaxespad=0,
-                handlelength=1.4,
-                handletextpad=0.5,
-                columnspacing=1.4,
+                handlelength=key_inches * 72 / TEXT_POINTS,
+                handletextpad=self.KEY_GAP * 72 / TEXT_POINTS,
+                columnspacing=self.NEXT_KEY * 72 / TEXT_POINTS,
             )
-            legend.set_in_layout(False)
-
-
-def key(label: str, colour: str, position: int = 0) -> Patch:
-    """A legend entry for a colour as the report at `position` shows it."""
-    return Patch(label=label, **report_look(colour, position))
 
 
 def quiet_axes(axes: Axes, values_along: str) -> None:

@@ -1,0 +1,67 @@
+"""All figures of a comparison as files."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from simulator.errors import InputError
+from simulator.report.figures.per_layer import MOST_REPORTS, bandwidth_breakdown, cycle_breakdown
+from simulator.report.figures.roofline import roofline
+from simulator.report.figures.style import NothingToDrawError, check_reports, publication_style
+from simulator.report.figures.totals import energy_breakdown, network_breakdown
+from simulator.report.report import Report
+from simulator.trace.file import whole_file
+
+FORMATS = ("png", "svg", "pdf")
+"""What `save_figures` writes: text stays text in SVG, and PDF embeds its fonts."""
+
+_NO_DATE: dict[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
+
+
+def save_figures(
+    reports: Mapping[str, Report], folder: str | Path, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Writes the figures that apply into `folder`, each whole or not at all; returns their paths.
+
+    bandwidth and cycles (up to three reports), network, energy, roofline (of the first report; roofline-2, … of the
+    others). A figure for which every value is 0 is left out. The same reports give the same bytes. Raises InputError
+    without reports, for an unknown format, or when the folder cannot be written.
+    """
+    check_reports(reports)
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise InputError(f"figure format '{unknown[0]}': expected one of {', '.join(FORMATS)}")
+    folder = Path(folder)
+    paths = []
+    for name, draw in _figures(reports).items():
+        try:
+            figure = draw()
+        except NothingToDrawError:
+            continue
+        for suffix in dict.fromkeys(formats):
+            path = folder / f"{name}.{suffix}"
+            with whole_file(path) as temporary, publication_style():
+                figure.savefig(temporary, format=suffix, metadata=_NO_DATE[suffix])
+            paths.append(path)
+    return paths
+
+
+def _figures(reports: Mapping[str, Report]) -> dict[str, Callable[[], Figure]]:
+    """File names without their suffix, and what draws each."""
+    per_layer: dict[str, Callable[[], Figure]] = {
+        "bandwidth": lambda: bandwidth_breakdown(reports),
+        "cycles": lambda: cycle_breakdown(reports),
+    }
+    rooflines = {
+        "roofline" if number == 1 else f"roofline-{number}": partial(roofline, report)
+        for number, report in enumerate(reports.values(), 1)
+    }
+    return {
+        **(per_layer if len(reports) <= MOST_REPORTS else {}),
+        "network": lambda: network_breakdown(reports),
+        "energy": lambda: energy_breakdown(reports),
+        **rooflines,
+    }

@@ -1,0 +1,162 @@
+"""Figures with one bar per report: what a whole network costs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from simulator.report.figures.style import (
+    BLACK,
+    COLUMN_WIDTH,
+    GREY,
+    NAME_POINTS,
+    OPERAND_COLOURS,
+    OPERAND_NAMES,
+    SKY,
+    TEXT_POINTS,
+    YELLOW,
+    Header,
+    NothingToDrawError,
+    axis_label,
+    check_reports,
+    colour_key,
+    cut_to_width,
+    lighter,
+    line_inches,
+    per_batch,
+    publication_style,
+    quiet_axes,
+    subject,
+    text_inches,
+    unit_for,
+    with_change,
+)
+from simulator.report.report import Report
+
+SIDE, BAR_INCHES, AXIS_INCHES = 0.12, 0.2, 0.42
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of every bar."""
+
+    name: str
+    colour: str
+
+
+OPERANDS = {operand: Section(OPERAND_NAMES[operand], colour) for operand, colour in OPERAND_COLOURS.items()}
+COMPONENTS = {
+    "dram": Section("DRAM", GREY),
+    "dram_background": Section("DRAM background", lighter(GREY, 0.5)),
+    "ifm_buffer": Section("IFM buffer", OPERAND_COLOURS["ifm"]),
+    "kernel_buffer": Section("kernel buffer", OPERAND_COLOURS["kernel"]),
+    "ofm_buffer": Section("OFM and psum buffer", OPERAND_COLOURS["ofm"]),
+    "mac": Section("MAC", SKY),
+    "mac_gated": Section("gated MAC", lighter(SKY, 0.6)),
+    "post_processing": Section("post-processing", YELLOW),
+    "pruning_unit": Section("pruning unit", OPERAND_COLOURS["metadata"]),
+    "leakage": Section("leakage", lighter(GREY, 0.8)),
+}
+
+
+def network_breakdown(reports: Mapping[str, Report]) -> Figure:
+    """DRAM bytes of the whole network by operand, one bar per report, with the difference to the first.
+
+    Raises InputError without reports, or when nothing moves at all.
+    """
+    check_reports(reports)
+    values = {
+        name: {operand: float(report.totals[f"{operand}_bytes"]) for operand in OPERANDS}
+        for name, report in reports.items()
+    }
+    return _total_figure(
+        values, OPERANDS, f"DRAM traffic by operand: {subject(reports)}", f"DRAM traffic {per_batch(reports)}", "B"
+    )
+
+
+def energy_breakdown(reports: Mapping[str, Report]) -> Figure:
+    """Energy of the whole network by component, one bar per report, with the difference to the first.
+
+    Raises InputError without reports, or when nothing takes energy.
+    """
+    check_reports(reports)
+    values = {
+        name: {str(component): float(energy) for component, energy in report.energy_by_component().items()}
+        for name, report in reports.items()
+    }
+    sections = {name: COMPONENTS.get(name, Section(name, BLACK)) for of in values.values() for name in of}
+    return _total_figure(
+        values, sections, f"Energy by component: {subject(reports)}", f"Energy {per_batch(reports)}", "pJ"
+    )
+
+
+def _total_figure(
+    values: Mapping[str, Mapping[str, float]], sections: Mapping[str, Section], title: str, quantity: str, base: str
+) -> Figure:
+    """One stacked bar per report under a line with its name and total."""
+    totals = {name: sum(of.values()) for name, of in values.items()}
+    largest = max(totals.values())
+    if largest <= 0:
+        raise NothingToDrawError(f"{title}: nothing to draw, every report has 0")
+    shown = {key: section for key, section in sections.items() if any(of.get(key, 0.0) > 0 for of in values.values())}
+    factor, unit = unit_for(largest, base)
+    notes = with_change(totals, base)
+    line = line_inches(TEXT_POINTS) + 0.03
+    pitch = line + BAR_INCHES + 0.1
+    with publication_style():
+        header = Header(COLUMN_WIDTH)
+        header.title(title)
+        header.legend([colour_key(section.name, section.colour) for section in shown.values()])
+        body = pitch * len(values) + 0.04
+        height = header.height + body + AXIS_INCHES
+        figure = Figure(figsize=(COLUMN_WIDTH, height))
+        header.draw(figure)
+        room = COLUMN_WIDTH - 2 * SIDE
+        axes = figure.add_axes((SIDE / COLUMN_WIDTH, AXIS_INCHES / height, room / COLUMN_WIDTH, body / height))
+        axes.set_xlim(0, largest / factor * 1.03)
+        axes.set_ylim(body, 0)
+        quiet_axes(axes, "x")
+        axes.set_yticks([])
+        axes.set_xlabel(axis_label(quantity, unit))
+        for at, (name, of) in enumerate(values.items()):
+            top = at * pitch + 0.04
+            note = f"  {notes[name]}"
+            label = cut_to_width(name, room - text_inches(note) - 0.1, TEXT_POINTS, "bold")
+            written = axes.text(0.0, top + line / 2, label, fontweight="bold", va="center", ha="left")
+            axes.annotate(note, (1, 0.5), xycoords=written, va="center", ha="left")
+            start = 0.0
+            for key, section in shown.items():
+                size = of.get(key, 0.0) / factor
+                if size <= 0:
+                    continue
+                axes.barh(
+                    top + line,
+                    size,
+                    BAR_INCHES,
+                    left=start,
+                    align="edge",
+                    color=section.colour,
+                    label=f"{name}: {section.name}",
+                )
+                share = f"{100 * size * factor / totals[name]:.0f} %"
+                if text_inches(share, NAME_POINTS) + 0.06 < size / (largest / factor * 1.03) * room:
+                    axes.text(
+                        start + size / 2,
+                        top + line + BAR_INCHES / 2,
+                        share,
+                        ha="center",
+                        va="center_baseline",
+                        fontsize=NAME_POINTS,
+                        color=_readable_on(section.colour),
+                    )
+                start += size
+    return figure
+
+
+def _readable_on(colour: str) -> str:
+    """Black on light colours, white on dark ones."""
+    red, green, blue = (
+        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in to_rgb(colour)
+    )
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"
