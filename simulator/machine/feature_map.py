@@ -1,8 +1,8 @@
 """A feature map as it lies in DRAM: which bytes a tile of it is, after compression and pruning.
 
 Layout NCHW: image by image, channel by channel, row by row. A compressed feature map keeps every channel at the address
-it would have uncompressed, so that maps can be found; its rows follow each other without gaps, and a table holds the
-size of each row (TABLE_ENTRY_BYTES).
+it would have uncompressed, so that maps can be found; its rows follow each other bit by bit without gaps, and a table
+holds the size of each row, in as many bits as the largest row needs.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,6 @@ from simulator.trace.zero_map import row_runs
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-TABLE_ENTRY_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class StoredFeatureMap:
         """Bytes reserved for one channel of one image."""
         return -(-self.shape[2] * self.shape[3] * self.bits // 8)
 
-    def _row_bytes(self) -> tuple[Ints, Ints]:
-        """Stored bytes of every row [N, C, H] and how many of them are index."""
+    def row_bits(self) -> tuple[Ints, Ints]:
+        """Stored bits of every row [N, C, H] and how many of them are index."""
         images, channels, height, width = self.shape
         if self.nonzero is None:
             counts = np.full((images, channels, height), width, np.int64)
@@ -48,8 +46,12 @@ class StoredFeatureMap:
             counts = np.count_nonzero(self.nonzero, axis=3).astype(np.int64)
         codec = codec_of(self.codec)
         index = codec.index_bits(width, counts, self.bits)
-        total = -(-(codec.data_bits(width, counts, self.bits) + index) // 8)
-        return total, -(-index // 8)
+        return codec.data_bits(width, counts, self.bits) + index, index
+
+    @property
+    def table_entry_bits(self) -> int:
+        """Bits of a size table entry: enough for the bytes of a raw row."""
+        return (-(-self.shape[3] * self.bits // 8)).bit_length()
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,14 @@ def stored_tiles(tensor: StoredFeatureMap, boxes: Boxes) -> StoredTiles:
         owner, weights=(last_row - first_row) * (column_stop - column_start), minlength=boxes.count
     ).astype(np.int64)
     if tensor.codec != "raw":
-        sizes, index = tensor._row_bytes()
-        start, stop = _cumulative(sizes, plane, first_row, last_row)
-        index_start, index_stop = _cumulative(index, plane, first_row, last_row)
+        sizes, index = tensor.row_bits()
+        first_bit, last_bit = _cumulative(sizes, plane, first_row, last_row)
+        start, stop = first_bit // 8, -(-last_bit // 8)
         runs = RunTable.of(boxes.count, owner, plane * tensor.plane_bytes + start, stop - start)
-        index_bytes = np.bincount(owner, weights=index_stop - index_start, minlength=boxes.count).astype(np.int64)
+        index_start, index_stop = _cumulative(index, plane, first_row, last_row)
+        index_bits = np.bincount(owner, weights=index_stop - index_start, minlength=boxes.count).astype(np.int64)
         entries = np.bincount(owner, weights=last_row - first_row, minlength=boxes.count).astype(np.int64)
-        return StoredTiles(runs, index_bytes, entries * TABLE_ENTRY_BYTES, elements)
+        return StoredTiles(runs, -(-index_bits // 8), -(-entries * tensor.table_entry_bits // 8), elements)
     if tensor.kept is not None and tensor.kept.shape[2:] != (1, 1):
         return _masked_tiles(tensor, boxes)
     full_rows = (column_start == 0) & (column_stop == width)
@@ -140,7 +143,7 @@ def _expand(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
 
 
 def _cumulative(sizes: Ints, plane: Ints, first_row: Ints, last_row: Ints) -> tuple[Ints, Ints]:
-    """Byte offsets within a plane at which a range of rows starts and stops."""
+    """Offsets within a plane at which a range of rows starts and stops."""
     images, channels, height = sizes.shape
     offsets = np.zeros((images * channels, height + 1), np.int64)
     np.cumsum(sizes.reshape(-1, height), axis=1, out=offsets[:, 1:])

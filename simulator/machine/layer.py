@@ -88,13 +88,15 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
     else:
         step_cycles, macs, array = vector_cycles(schedule, accelerator.post_processing.lanes), MacCounts.none(), None
 
-    compared_here = batch.pruned and accelerator.pruning.side == "ofm"
+    post_rate = accelerator.post_processing.lanes
+    if batch.pruned and accelerator.pruning.side == "ofm":
+        post_rate = min(post_rate, accelerator.pruning.comparators or post_rate)
     output, output_traffic = output_stream(
         schedule,
         accelerator,
         batch.stored(layer.output, nest.ofm, nest.n),
         step_cycles,
-        (accelerator.pruning.comparators or accelerator.post_processing.lanes) if compared_here else None,
+        post_rate,
     )
     flags = flag_requests(
         accelerator, sum(batch.flag_bytes(tensor) for tensor in layer.inputs), batch.flag_bytes(layer.output)

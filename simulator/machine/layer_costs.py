@@ -156,12 +156,12 @@ def output_stream(
     accelerator: Accelerator,
     tensor: StoredFeatureMap,
     step_cycles: Ints,
-    comparators: int | None,
+    post_rate: int,
 ) -> tuple[OutputStream, OutputTraffic]:
     """The OFM side: a tile is stored once its last channel is in; psums spill when the array leaves it before that.
 
-    comparators: elements that the pruning unit compares in a cycle while the array produces them; None without a unit.
-    What it has not compared by the end of the tile's visit (`step_cycles`) holds up the store.
+    post_rate: finished elements that leave the post-processing unit in a cycle, while the array produces them. What is
+    not through by the end of the tile's visit (`step_cycles`) holds up the store.
     """
     steps = schedule.steps
     opens = changes(steps.g, steps.k, steps.s)
@@ -183,11 +183,10 @@ def output_stream(
         store[~last], restore[~first] = spilled.duration_ps, fetched.duration_ps
         writes, reads = spilled.traffic, fetched.traffic
     post = np.zeros(len(closed), np.int64)
-    if comparators is not None:
-        produced = np.add.reduceat(step_cycles, np.flatnonzero(opens))
-        late = np.maximum(-(-boxes.elements[closed] // comparators) - produced, 0)
-        post[last] = np.rint(late[last] * accelerator.cycle_ps).astype(np.int64)
-    stream = OutputStream(opens, closes, restore, store, post, slots_of(accelerator, "ofm"))
+    produced = np.add.reduceat(step_cycles, np.flatnonzero(opens))
+    late = np.maximum(-(-boxes.elements[closed] // post_rate) - produced, 0)
+    post[last] = np.rint(late[last] * accelerator.cycle_ps).astype(np.int64)
+    stream = OutputStream(opens, closes, restore, store, post, slots_of(accelerator, "ofm"), ~last)
     return stream, OutputTraffic(finished.traffic, writes, reads)
 
 

@@ -4,6 +4,7 @@ Loaders fetch tiles into buffer slots (two when double-buffered), the array take
 OFM slot is free, the writer empties OFM slots. All share one DRAM bus.
 """
 
+from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,7 +37,7 @@ class OutputStream:
     """OFM tiles: opens and closes mark the steps that begin and end a visit to one.
 
     restore_ps is the DRAM time to fetch psums when a visit begins (0 for the first), store_ps the time to write psums
-    or finished elements when it ends; post_ps is what the post-processing unit needs before that.
+    or finished elements when it ends (`spills` tells which); post_ps is what post-processing needs before.
     """
 
     opens: Bools
@@ -45,6 +46,11 @@ class OutputStream:
     store_ps: Ints
     post_ps: Ints
     slots: int
+    spills: Bools
+
+    def names(self) -> list[str]:
+        """The stream that each store belongs to: finished elements ("ofm") or psums."""
+        return ["psum" if spill else "ofm" for spill in self.spills.tolist()]
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,11 @@ class LayerWork:
 
 @dataclass
 class LayerTiming:
-    """When the array worked and what it waited for. busy + waits + drain = end − start, exactly."""
+    """When the array worked and what it waited for. busy + waits + drain = end − start, exactly.
+
+    A wait is put down to the streams (ifm, kernel, ofm, psum) that the DRAM bus served meanwhile, and time in which the
+    bus stood still to what the array was waiting for.
+    """
 
     start_ps: int = 0
     end_ps: int = 0
@@ -72,7 +82,7 @@ def run_layer(env: simpy.Environment, dram: DramPort, work: LayerWork) -> Genera
     """Runs a layer from its first load to its last store and returns when its array worked and waited."""
     timing = LayerTiming(start_ps=int(env.now))
     dram_before = dram.busy_ps
-    loaders = {name: _Loader(env, dram, stream) for name, stream in work.inputs.items() if stream.loads.any()}
+    loaders = {name: _Loader(env, dram, name, stream) for name, stream in work.inputs.items()}
     writer = _Writer(env, dram, work.output)
     yield env.process(_array(env, dram, work, loaders, writer, timing))
     array_end = int(env.now)
@@ -83,38 +93,70 @@ def run_layer(env: simpy.Environment, dram: DramPort, work: LayerWork) -> Genera
     return timing
 
 
+class Slots:
+    """Counted permits, like the free places of a car park: `take` one, `give` one back.
+
+    simpy.Container does the same with two events a call; most calls here need not wait, and then need no event.
+    """
+
+    def __init__(self, env: simpy.Environment, count: int = 0) -> None:
+        self._env = env
+        self._count = count
+        self._waiting: deque[simpy.Event] = deque()
+
+    def take(self) -> simpy.Event | None:
+        """Takes a permit at once and returns None, or returns the event that will hand one over."""
+        if self._count:
+            self._count -= 1
+            return None
+        event = self._env.event()
+        self._waiting.append(event)
+        return event
+
+    def give(self) -> None:
+        """Hands a permit to whoever has waited longest, or keeps it."""
+        if self._waiting:
+            self._waiting.popleft().succeed()
+        else:
+            self._count += 1
+
+
 class _Loader:
     """A DMA channel that fetches one operand's tiles ahead, as far as its buffer has free slots."""
 
-    def __init__(self, env: simpy.Environment, dram: DramPort, stream: OperandStream) -> None:
-        self.ready = simpy.Container(env)
-        self.free = simpy.Container(env, init=stream.slots)
+    def __init__(self, env: simpy.Environment, dram: DramPort, name: str, stream: OperandStream) -> None:
+        self.name = name
+        self.ready = Slots(env)
+        self.free = Slots(env, stream.slots)
         self.loads = stream.loads.tolist()
         self._durations = stream.duration_ps.tolist()
         env.process(self._run(env, dram))
 
     def _run(self, env: simpy.Environment, dram: DramPort) -> Process:
         for duration in self._durations:
-            yield self.free.get(1)
-            yield from dram.transfer(duration)
-            yield self.ready.put(1)
+            if (wait := self.free.take()) is not None:
+                yield wait
+            yield from dram.transfer(self.name, duration)
+            self.ready.give()
 
 
 class _Writer:
     """Post-processing and the DMA channel that stores OFM tiles and spilled psums."""
 
     def __init__(self, env: simpy.Environment, dram: DramPort, stream: OutputStream) -> None:
-        self.free = simpy.Container(env, init=stream.slots)
-        self.full = simpy.Container(env)
+        self.free = Slots(env, stream.slots)
+        self.full = Slots(env)
         self.finished = env.process(self._run(env, dram, stream))
 
     def _run(self, env: simpy.Environment, dram: DramPort, stream: OutputStream) -> Process:
-        for post, store in zip(stream.post_ps.tolist(), stream.store_ps.tolist(), strict=True):
-            yield self.full.get(1)
+        costs = zip(stream.names(), stream.post_ps.tolist(), stream.store_ps.tolist(), strict=True)
+        for name, post, store in costs:
+            if (wait := self.full.take()) is not None:
+                yield wait
             if post:
                 yield env.timeout(post)
-            yield from dram.transfer(store)
-            yield self.free.put(1)
+            yield from dram.transfer(name, store)
+            self.free.give()
 
 
 def _array(
@@ -125,31 +167,40 @@ def _array(
     writer: _Writer,
     timing: LayerTiming,
 ) -> Process:
-    waits = dict.fromkeys((*work.inputs, "ofm", "psum"), 0)
+    waits = dict.fromkeys(("ifm", "kernel", "ofm", "psum"), 0)
     opens, closes = work.output.opens.tolist(), work.output.closes.tolist()
     restores = iter(work.output.restore_ps.tolist())
     last = len(opens) - 1
     for step, duration in enumerate(work.step_ps.tolist()):
         if opens[step]:
-            before = env.now
-            yield writer.free.get(1)
-            waits["ofm"] += int(env.now - before)
+            if (wait := writer.free.take()) is not None:
+                yield from _charged(env, dram, "ofm", waits, wait)
             restore = next(restores)
             if restore:
-                before = env.now
-                yield from dram.transfer(restore)
-                waits["psum"] += int(env.now - before)
+                yield from _charged(env, dram, "psum", waits, env.process(dram.transfer("psum", restore)))
         for name, loader in loaders.items():
-            if loader.loads[step]:
-                before = env.now
-                yield loader.ready.get(1)
-                waits[name] += int(env.now - before)
+            if loader.loads[step] and (wait := loader.ready.take()) is not None:
+                yield from _charged(env, dram, name, waits, wait)
         if duration:
             yield env.timeout(duration)
             timing.array_busy_ps += duration
         for loader in loaders.values():
             if step == last or loader.loads[step + 1]:
-                yield loader.free.put(1)
+                loader.free.give()
         if closes[step]:
-            yield writer.full.put(1)
+            writer.full.give()
     timing.waits_ps = waits
+
+
+def _charged(env: simpy.Environment, dram: DramPort, cause: str, waits: dict[str, int], event: simpy.Event) -> Process:
+    """Waits for `event` and adds the time to `waits`: what the bus served meanwhile, the rest to `cause`."""
+    before, start = dram.served_ps(), int(env.now)
+    yield event
+    waited = int(env.now) - start
+    if not waited:
+        return
+    for stream, served in dram.served_ps().items():
+        share = served - before.get(stream, 0)
+        waits[stream] += share
+        waited -= share
+    waits[cause] += waited

@@ -137,7 +137,7 @@ def _tile_bytes(
 
 
 def _need(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> dict[str, Ints]:
-    """Bytes that a candidate needs in each physical buffer; double buffering doubles a tile unless it is the only one."""
+    """Bytes that a candidate needs in each buffer; double buffering doubles a tile unless it is the only one."""
     need: dict[str, Ints] = {}
     for operand, (tile_bytes, only) in _tile_bytes(nest, accelerator, tile, ifm_elements).items():
         home = accelerator.buffers.home(operand)  # type: ignore[arg-type]
@@ -166,7 +166,9 @@ def _why_nothing_fits(nest: LoopNest, accelerator: Accelerator, tile: _Candidate
     return f"accelerator '{accelerator.name}': no tile fits into all buffers at once; enlarge buffers.*.capacity"
 
 
-def _time(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> tuple[Floats, Floats, Floats]:
+def _time(
+    nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints
+) -> tuple[Floats, Floats, Floats]:
     """Estimated cycles: of the array, before the first and after the last tile, and of row activations.
 
     Each tile step opens a row for its IFM and one for its kernels.
@@ -209,7 +211,8 @@ def _loads(nest: LoopNest, tile: _Candidates, order: str, relevant: str, irrelev
 def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order: str) -> Floats:
     """DRAM bytes of the layer, an unaligned run of bytes counted with the part of a burst that it wastes on average."""
     precision, burst = accelerator.precision, accelerator.dram.burst
-    ifm = _ifm_layer_bytes(nest, tile, precision.ifm / 8, burst) * _loads(nest, tile, order, "SC", "K")
+    whole_rows = accelerator.compression.feature_map != "raw"
+    ifm = _ifm_layer_bytes(nest, tile, precision.ifm / 8, burst, whole_rows) * _loads(nest, tile, order, "SC", "K")
     total = ifm
     if nest.unit == "array":
         total = total + nest.kernel_elements * precision.kernel / 8 * _loads(nest, tile, order, "KC", "S")
@@ -219,6 +222,8 @@ def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order:
     run = np.where(tile.q < nest.q, tile.q, rows * nest.ofm[2]) * precision.ofm / 8
     whole = (tile.q >= nest.q) & (tile.p >= nest.p)
     ofm = ofm_elements * precision.ofm / 8 * np.where(whole, 1.0, _burst_waste(run, precision.ofm / 8, burst))
+    if whole_rows:
+        ofm = ofm * ceil_div(nest.q, tile.q)
     spills = 2 * (visits - 1) * ofm_elements * precision.psum / 8
     return np.asarray(total + ofm + spills, np.float64)
 
@@ -229,12 +234,17 @@ def _burst_waste(run_bytes: npt.ArrayLike, element_bytes: float, burst: int) -> 
     return np.where(run % burst == 0, 1.0, 1.0 + max(0.0, burst - element_bytes) / run)
 
 
-def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, element_bytes: float, burst: int) -> Floats:
-    """Bytes of all inputs when each tile of positions and channels is fetched once, halo included."""
+def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, element_bytes: float, burst: int, whole_rows: bool) -> Floats:
+    """Bytes of all inputs when each tile of positions and channels is fetched once, halo included.
+
+    Compressed rows are fetched whole, whatever columns a tile needs of them.
+    """
     total: Floats = np.zeros(len(tile.g))
     for index, (channels, _, width) in enumerate(nest.inputs):
         rows = _summed_extent(nest, tile.p, nest.p, index, "rows")
         columns = _summed_extent(nest, tile.q, nest.q, index, "columns")
+        if whole_rows:
+            columns = np.where(tile.q >= nest.q, columns, width * ceil_div(nest.q, tile.q))
         whole = (tile.p >= nest.p) & (tile.q >= nest.q)
         tiles_high, tiles_wide = ceil_div(nest.p, tile.p), ceil_div(nest.q, tile.q)
         run = np.where(tile.q >= nest.q, rows / tiles_high * width, columns / tiles_wide) * element_bytes

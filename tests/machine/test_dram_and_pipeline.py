@@ -71,7 +71,7 @@ def work(
             "ifm": OperandStream(every, np.array(ifm, np.int64), slots),
             "kernel": OperandStream(loads, np.array(kernel, np.int64), slots),
         },
-        OutputStream(every, every, zeros, np.array(stores, np.int64), zeros, slots),
+        OutputStream(every, every, zeros, np.array(stores, np.int64), zeros, slots, zeros > 0),
     )
 
 
