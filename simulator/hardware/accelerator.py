@@ -117,7 +117,7 @@ class Buffer(Section):
     """An SRAM buffer, either of its own (`capacity`) or part of another operand's (`shared_with`).
 
     capacity: bytes. read_energy, write_energy: picojoules per byte; left out, they follow from the capacity
-    (docs/model.md).
+    (docs/architecture.md).
     """
 
     capacity: Bytes | None = None
