@@ -25,7 +25,7 @@ from simulator.trace.trace import Trace
 ACCELERATORS = ("eyeriss", "edge-npu")
 EPSILONS = (0.2, 0.3, 0.4)
 KEEP = 0.5
-SIMULATED_IMAGES = range(8)
+SIMULATED_IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,12 @@ class Row:
     report: Report
 
 
-def run_demo(out: Path, *, epochs: int = 12, console: Console | None = None) -> list[Row]:
+def run_demo(
+    out: Path, *, epochs: int = 12, images: int = SIMULATED_IMAGES, console: Console | None = None
+) -> list[Row]:
     """Runs the whole road and writes traces, reports and figures below `out`; returns the rows of the table.
+
+    images: how many of the test images are simulated.
 
     Raises InputError when `out` cannot be written.
     """
@@ -64,13 +68,13 @@ def run_demo(out: Path, *, epochs: int = 12, console: Console | None = None) -> 
     with _bar(console, "fine-tuning it after a cut of its weakest channels", epochs // 2) as advance:
         digits.train(small, data, epochs // 2, learning_rate=2e-3, progress=advance)
     variants = _record(model, small, data, out / "traces", console)
-    rows = _simulate(variants, out, console)
+    rows = _simulate(variants, images, out, console)
     console.print(table(rows))
     console.print(
-        f"Accuracy on {len(data.test_labels)} test images; costs are means over {len(SIMULATED_IMAGES)} of them, "
-        "changes are to dense.\n[bold]static[/]: half of the expanded channels are cut away. [bold]dynamic[/]: feature maps "
-        "whose values all lie within epsilon of zero (epsilon times the layer's mean channel maximum) are neither "
-        "stored nor loaded nor multiplied."
+        f"Accuracy on {len(data.test_labels)} test images; costs are means over {images} of them, changes are to dense.\n"
+        "[bold]static[/]: half of the expanded channels are cut away. [bold]dynamic[/]: feature maps whose values all "
+        "lie within epsilon of zero (epsilon times the layer's mean channel maximum) are neither stored nor loaded nor "
+        "multiplied."
     )
     console.print(f"Traces, reports and figures: {out}/  ({time.monotonic() - start:.0f} s)")
     return rows
@@ -108,7 +112,7 @@ def _record(
     return [*variants, Variant("static + dynamic", static, True)]
 
 
-def _simulate(variants: list[Variant], out: Path, console: Console) -> list[Row]:
+def _simulate(variants: list[Variant], images: int, out: Path, console: Console) -> list[Row]:
     rows = []
     with _bar(console, "simulating", len(ACCELERATORS) * len(variants)) as advance:
         for accelerator in ACCELERATORS:
@@ -116,7 +120,7 @@ def _simulate(variants: list[Variant], out: Path, console: Console) -> list[Row]
                 report = simulate(
                     variant.trace,
                     accelerator,
-                    images=SIMULATED_IMAGES,
+                    images=range(images),
                     pruning="dynamic" if variant.dynamic else None,
                 )
                 save_report(report, out / "reports" / accelerator / variant.name.replace(" + ", "-").replace(" ", "-"))

@@ -143,3 +143,9 @@ class RecordedPruning:
     rule: str = "all"
     side: str = "ofm"
     applied: dict[str, float] = field(default_factory=dict)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "RecordedPruning":
+        """The record from JSON values; raises TypeError when they are not."""
+        tile = data.get("tile")
+        return RecordedPruning(**{**data, "tile": None if tile is None else tuple(tile)})

@@ -202,7 +202,7 @@ def _read(path: Path) -> Trace:
             tensors=[Tensor.from_json(tensor) for tensor in graph["tensors"]],
             image_count=int(graph["image_count"]),
             accuracy=Accuracy(**graph["accuracy"]) if graph["accuracy"] else None,
-            pruning=RecordedPruning(**graph["pruning"]) if graph["pruning"] else None,
+            pruning=RecordedPruning.from_json(graph["pruning"]) if graph["pruning"] else None,
             provenance=graph["provenance"],
             arrays=arrays,
         )

@@ -1,7 +1,7 @@
 """Liang et al. 2018, computed from the authors' published network configurations and logs.
 
-OFM_MBIT: sum over the convolutions of 16 bit × OFM elements, in 10^6 bit (their bandwidth logs). IFM_SHARE: IFM elements
-over IFM plus kernel elements of the convolutions, in percent.
+OFM_MBIT: sum over the convolutions of 16 bit × OFM elements, in 10^6 bit (their bandwidth logs). IFM_SHARE: IFM
+elements over IFM plus kernel elements of the convolutions, in percent.
 """
 
 OFM_MBIT = {

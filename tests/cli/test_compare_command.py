@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+import simulator
+from simulator.commands.compare import short_names
+from simulator.errors import InputError
+from simulator.report.save import load_report, save_report
+
+
+@pytest.fixture
+def reports(trace_file: Path, tmp_path: Path) -> list[Path]:
+    """Reports of one trace on three accelerators."""
+    trace = simulator.load_trace(trace_file)
+    return [save_report(simulator.simulate(trace, name), tmp_path / name) for name in ("edge-npu", "scnn", "eyeriss")]
+
+
+def test_two_reports_side_by_side(run: Run, reports: list[Path]) -> None:
+    ran = run("compare", *reports[:2])
+    assert (ran.code, ran.err) == (0, "")
+    first, second = (load_report(folder).totals["cycles"] for folder in reports[:2])
+    line = next(line for line in ran.out.splitlines() if line.startswith("cycles"))
+    assert line.split()[1:3] == [f"{first:,.0f}", f"{second:,.0f}"]
+    assert "edge-npu: tiny on edge-npu, no pruning" in ran.out
+
+
+def test_three_reports_one_below_the_other(run: Run, reports: list[Path]) -> None:
+    out = run("compare", *reports).out
+    rows = [line.split()[0] for line in out.splitlines() if line[:1].isalpha() and ":" not in line]
+    assert rows == ["report", "edge-npu", "scnn", "eyeriss"]
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_layers_with_the_largest_difference_come_first(run: Run, reports: list[Path]) -> None:
+    ran = run("compare", *reports[:2], "--layers", "--quantity", "cycles", "--top", "2")
+    first, second = (load_report(folder).layers.set_index("layer")["cycles"] for folder in reports[:2])
+    order = list((second - first).abs().sort_values(ascending=False, kind="stable").index)
+    table = ran.out.split("cycles by layer, largest differences first")[1]
+    assert [line.split()[0] for line in table.splitlines()[3:5]] == order[:2]
+    assert "and 1 more layers (--top 3 shows all)" in table
+
+
+def test_json(run: Run, reports: list[Path]) -> None:
+    found = run("compare", *reports, "--json").json
+    assert [entry["report"] for entry in found["totals"]] == ["edge-npu", "scnn", "eyeriss"]
+    assert found["totals"][0]["cycles_change"] == 0
+    assert "layers" not in found
+    layers = run("compare", *reports, "--json", "--layers").json
+    assert layers["quantity"] == "dram_bytes"
+    assert {layer["layer"] for layer in layers["layers"]} == {"block[0]", "conv2", "fc"}
+
+
+def test_a_report_without_accuracy_gives_null(run: Run, reports: list[Path], tmp_path: Path) -> None:
+    from conftest import tiny_shapes
+
+    shapes = save_report(simulator.simulate(tiny_shapes(), "edge-npu"), tmp_path / "shapes")
+    accuracies = [entry["accuracy"] for entry in run("compare", reports[0], shapes, "--json").json["totals"]]
+    assert accuracies == [pytest.approx(2 / 3), None]
+
+
+def test_networks_without_a_common_layer_are_said(run: Run, reports: list[Path], tmp_path: Path) -> None:
+    other = simulator.trace_from_layers("other", [simulator.linear_layer("out", 8, 8)])
+    folder = save_report(simulator.simulate(other, "edge-npu"), tmp_path / "other")
+    assert "no layer in common" in run("compare", reports[0], folder).out
+    assert "no layer in common" not in run("compare", *reports).out
+
+
+def test_figures(run: Run, reports: list[Path], tmp_path: Path) -> None:
+    ran = run("compare", *reports[:2], "--figures", tmp_path / "figures")
+    drawn = list((tmp_path / "figures").iterdir())
+    assert f"{len(drawn)} figures written to" in ran.out
+    assert any(path.suffix == ".svg" for path in drawn)
+
+
+def test_names_are_as_long_as_it_takes() -> None:
+    folders = [Path("a/eyeriss"), Path("a/eyeriss/baseline"), Path("b/baseline"), Path("b/npu")]
+    assert short_names(folders) == ["eyeriss", "eyeriss/baseline", "b/baseline", "npu"]
+    assert short_names([Path("b"), Path("a/b")])[1] == "a/b"
+    with pytest.raises(InputError, match="b: given twice"):
+        short_names([Path("a"), Path("b"), Path("./b")])

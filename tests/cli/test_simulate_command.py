@@ -1,0 +1,159 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import with_random_maps
+from conftest import Run, tiny_shapes
+
+import simulator
+from simulator.report.save import load_report
+from simulator.trace.records import RecordedPruning
+
+TABLES = {"energy.parquet", "images.parquet", "layers.parquet", "traffic.parquet"}
+
+
+def written(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def row(out: str, label: str) -> list[str]:
+    """The words of the first line that begins with `label`, without it."""
+    return next(line for line in out.splitlines() if line.strip().startswith(label)).replace(label, "", 1).split()
+
+
+def test_writes_the_report_that_the_function_returns(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = run("simulate", trace_file, "--hardware", "eyeriss", "--out", out, "--no-figures")
+    assert (ran.code, ran.err) == (0, "")
+    assert written(out) == {"report.json"} | TABLES
+    expected = simulator.simulate(simulator.load_trace(trace_file), "eyeriss")
+    report = load_report(out)
+    assert report.totals == expected.totals
+    assert report.layers.equals(expected.layers)
+
+
+def test_the_summary_shows_the_totals(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    ran = run("simulate", trace_file, "--hardware", "eyeriss", "--out", tmp_path, "--images", "0:2", "--no-figures")
+    totals = load_report(tmp_path).totals
+    assert "tiny on eyeriss, mean of 2 images" in ran.out
+    assert "top-1 66.7 %" in ran.out
+    assert row(ran.out, "cycles ") == [f"{totals['cycles']:,.0f}"]
+    assert row(ran.out, "DRAM traffic") == [f"{totals['dram_bytes'] / 1000:.2f}", "kB"]
+    assert "block[0]" in ran.out
+    assert f"Written to {tmp_path}: report.json, 4 tables (.parquet)" in ran.out
+    assert max(map(len, ran.out.split("Written to")[0].splitlines())) <= 80
+
+
+def test_images_and_batch(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    common = ("simulate", trace_file, "--hardware", "edge-npu", "--no-figures")
+    assert "tiny on edge-npu, image 1\n" in run(*common, "--out", tmp_path / "one", "--images", "1").out
+    ran = run(*common, "--out", tmp_path / "two", "--images", "2,0", "--batch", "2")
+    assert "one batch: images 2, 0" in ran.out
+    assert load_report(tmp_path / "two").meta["images"] == [[2, 0]]
+
+
+def test_set_changes_the_hardware(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    run(
+        *("simulate", trace_file, "--hardware", "edge-npu", "--out", tmp_path, "--no-figures"),
+        *("--set", "clock=500 MHz", "--set", "array.unroll.columns=[C, Q]"),
+    )
+    settings = load_report(tmp_path).meta["accelerator_settings"]
+    assert settings["clock"] == 5e8
+    assert settings["array"]["unroll"]["columns"] == ["C", "Q"]
+
+
+def test_dynamic_pruning_comes_with_its_baseline(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = run("simulate", trace_file, "--hardware", "edge-npu", "--out", out, "--pruning", "dynamic", "--images", "2")
+    assert ran.code == 0
+    pruned, baseline = load_report(out), load_report(out / "baseline")
+    assert baseline.meta["pruning"] == "none"
+    assert pruned.meta["pruning"]["kind"] == "dynamic"
+    assert pruned.totals["macs_skipped"] > 0
+    assert baseline.totals["macs_skipped"] == 0
+    heading = next(line for line in ran.out.splitlines() if "baseline" in line)
+    assert heading.split() == ["baseline", "pruned", "change"]
+    assert "dynamic pruning with epsilon 0, per feature map (ofm side)" in ran.out
+    figures = written(out / "figures")
+    assert figures
+    assert f"baseline/, figures/ ({len(figures)} files)" in ran.out
+
+
+def test_a_run_without_pruning_removes_the_baseline_of_an_earlier_one(
+    run: Run, trace_file: Path, tmp_path: Path
+) -> None:
+    common = ("simulate", trace_file, "--hardware", "edge-npu", "--out", tmp_path, "--no-figures")
+    run(*common, "--pruning", "dynamic")
+    (tmp_path / "baseline" / "notes.txt").touch()
+    run(*common)
+    assert written(tmp_path) == {"report.json", "baseline/notes.txt"} | TABLES
+
+
+def test_json_is_alone_on_stdout(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    common = ("simulate", trace_file, "--hardware", "edge-npu", "--out", tmp_path, "--no-figures", "--json")
+    ran = run(*common)
+    assert ran.json["totals"] == load_report(tmp_path).totals
+    assert "DRAM traffic" in ran.err
+    pruned = run(*common, "--pruning", "dynamic").json
+    assert pruned["baseline"]["totals"] == ran.json["totals"]
+    assert pruned["pruning"]["kind"] == "dynamic"
+
+
+def test_shapes_are_said_to_be_dense(run: Run, shapes_file: Path, tmp_path: Path) -> None:
+    out = run("simulate", shapes_file, "--hardware", "edge-npu", "--out", tmp_path, "--no-figures").out
+    assert "note: shapes only: dense" in out
+    assert "tiny on edge-npu, one image" in out
+    out = run(
+        *("simulate", shapes_file, "--hardware", "edge-npu", "--out", tmp_path, "--no-figures"),
+        *("--pruning", "dynamic", "--batch", "2"),
+    ).out
+    assert "so nothing is pruned" in " ".join(out.split())
+    assert "a batch of 2 images" in out
+
+
+def test_built_in_networks_and_topologies(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_shapes().save(tmp_path / "shapes" / "tinynet")
+    monkeypatch.setattr("simulator.trace.trace.shipped_folder", lambda _: tmp_path)
+    ran = run("simulate", "tinynet", "--hardware", "edge-npu", "--out", tmp_path / "a", "--no-figures")
+    assert "note: shapes only" in ran.out
+    topology = tmp_path / "net.csv"
+    topology.write_text("Layer,H,W,R,S,C,K,Strides,\nconv1,8,8,3,3,3,4,1,\n", encoding="utf-8")
+    ran = run("simulate", topology, "--hardware", "scale-sim-32-ws", "--out", tmp_path / "b", "--no-figures")
+    assert "net on scale-sim-32-ws" in ran.out
+
+
+def recorded_with(tmp_path: Path, pruning: RecordedPruning) -> Path:
+    trace = with_random_maps(tiny_shapes(), np.random.default_rng(1))
+    return dataclasses.replace(trace, pruning=pruning).save(tmp_path / "recorded")
+
+
+def test_epsilon_must_be_the_recordings(run: Run, tmp_path: Path) -> None:
+    recorded = recorded_with(tmp_path, RecordedPruning(0.1))
+    common = ("simulate", recorded, "--hardware", "edge-npu", "--no-figures", "--pruning", "dynamic")
+    ran = run(*common, "--epsilon", "0.1", "--out", tmp_path / "out")
+    assert "dynamic pruning with epsilon 0.1" in ran.out
+    assert "note: the baseline is the same recording" in ran.out
+    assert "recorded with epsilon 0.1, not epsilon 0.2" in run(*common, "--epsilon", "0.2", "--out", tmp_path).mistake()
+
+
+def test_what_does_not_fit_the_recording_is_said(run: Run, tmp_path: Path) -> None:
+    recorded = recorded_with(tmp_path, RecordedPruning({"conv2": 0.1}, granularity="tile", tile=(2, 2)))
+    common = ("simulate", recorded, "--hardware", "edge-npu", "--no-figures", "--out", tmp_path / "out")
+    assert "recorded with pruning granularity tile" in run(*common, "--pruning", "dynamic").mistake()
+    tiles = ("--set", "pruning.granularity=tile", "--set", "pruning.tile=[2, 2]")
+    ran = run(*common, "--pruning", "dynamic", *tiles)
+    assert "dynamic pruning with an epsilon per layer, per tile (ofm side)" in ran.out
+    assert "the trace was recorded with pruning" in run(*common).out
+
+
+def test_interrupting_leaves_nothing(
+    run: Run, trace_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simulator.api.simulate", interrupt)
+    ran = run("simulate", trace_file, "--hardware", "edge-npu", "--out", tmp_path / "out")
+    assert (ran.code, ran.err) == (130, "fmapsim: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
