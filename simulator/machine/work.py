@@ -235,13 +235,10 @@ def _skipping_cycles(
     kernel_lanes = factors["R"] * factors["S"]
     group_lanes, channel_lanes = factors["G"], factors["C"]
     met = _met_per_position_tile(schedule, zeros, tile_met)
-    cycles = np.zeros(steps.count, np.int64)
-    step_of = {
-        key: index
-        for index, key in enumerate(
-            zip(steps.g.tolist(), steps.k.tolist(), steps.c.tolist(), steps.s.tolist(), strict=True)
-        )
-    }
+    shape = (schedule.groups.count, schedule.outputs.count, schedule.channels.count, schedule.position_tiles)
+    cycles = np.empty(shape, np.int64)
+    groups = list(zip(schedule.groups.start, schedule.groups.stop, strict=True))
+    channels = list(zip(schedule.channels.start, schedule.channels.stop, strict=True))
     for k, (k_start, k_stop) in enumerate(zip(schedule.outputs.start, schedule.outputs.stop, strict=True)):
         left = kernel_counts(nest, kernel_nonzero if zeros.kernel == "skip" else None, int(k_start), int(k_stop))
         turns = ceil_div(left, factors["K"])
@@ -249,13 +246,10 @@ def _skipping_cycles(
         per_channel = np.maximum(ceil_div(work.sum(axis=3), kernel_lanes), work.max(axis=3))
         if active is not None and not aligned:
             per_channel = np.where(active.reshape(nest.g, nest.c, -1), per_channel, -1)
-        for g, (g_start, g_stop) in enumerate(zip(schedule.groups.start, schedule.groups.stop, strict=True)):
-            for c, (c_start, c_stop) in enumerate(zip(schedule.channels.start, schedule.channels.stop, strict=True)):
-                block = per_channel[g_start:g_stop, c_start:c_stop]
-                total = _in_lanes(block, group_lanes, channel_lanes)
-                for s in range(schedule.position_tiles):
-                    cycles[step_of[(g, k, c, s)]] = total[s]
-    return cycles
+        for g, (g_start, g_stop) in enumerate(groups):
+            for c, (c_start, c_stop) in enumerate(channels):
+                cycles[g, k, c] = _in_lanes(per_channel[g_start:g_stop, c_start:c_stop], group_lanes, channel_lanes)
+    return cycles[steps.g, steps.k, steps.c, steps.s]
 
 
 def _in_lanes(block: Ints, group_lanes: int, channel_lanes: int) -> Ints:
