@@ -25,8 +25,8 @@ def simulate(
     """What `trace` costs on `accelerator` (or the preset or file of that name).
 
     images: which of the trace's images, None for all; each is simulated on its own, or `batch` of them together.
-    pruning: None, "dynamic", or a `DynamicPruning`. progress is called with (batches done, batches). Raises InputError when an
-    image is missing, a layer fits into no buffer, or the epsilon asked for is not the one of the recording.
+    pruning: None, "dynamic", or a `DynamicPruning`. progress is called with (batches done, batches). Raises InputError
+    when an image is missing, a layer fits into no buffer, or the epsilon asked for is not the one of the recording.
     """
     hardware = load_accelerator(accelerator, overrides)
     asked = as_pruning(pruning)

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ def selected_images(text: str, count: int, option: str) -> list[int]:
         raise InputError(f"{option}: found '{text}', expected images such as 3, 1,5,9, 0:8 or 0:100:2")
     if not chosen:
         raise InputError(f"{option} {text}: selects no image of {count}")
-    last = max(chosen)
+    last = chosen[-1] if isinstance(chosen, range) else max(chosen)
     if last >= count:
         raise InputError(f"{option} {text}: no image {last}; there are {count} (0 is the first)")
     repeated = len(chosen) - len(set(chosen))
@@ -62,28 +63,34 @@ def parsed_overrides(pairs: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def find_trace(name_or_path: str) -> "tuple[Trace, bool]":
-    """A trace by recorded name, file, built-in network or SCALE-Sim topology (.csv).
+def find_trace(name_or_path: str) -> "Trace":
+    """A trace by recorded name, file, built-in network (its shapes) or SCALE-Sim topology (.csv).
 
-    True stands beside it when it is a built-in network's shapes. Raises InputError when it is none of these.
+    Raises InputError when it is none of these.
     """
     from simulator.trace.topology import trace_from_topology
     from simulator.trace.trace import load_trace, network_trace, network_trace_names, trace_names
 
     path = Path(name_or_path)
     if path.suffix == ".csv":
-        return trace_from_topology(path), False
+        return trace_from_topology(path)
     if path.is_file() or path.suffix == ".safetensors" or name_or_path in trace_names():
-        return load_trace(name_or_path), False
+        return load_trace(name_or_path)
     networks = network_trace_names()
     if name_or_path in networks:
-        return network_trace(name_or_path), True
+        return network_trace(name_or_path)
     near = difflib.get_close_matches(name_or_path, [*trace_names(), *networks], n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     raise InputError(
         f"'{name_or_path}' is no trace file, recorded trace, built-in network or topology .csv "
         f"(`fmapsim networks` lists the names){hint}"
     )
+
+
+def need_torch(what: str, packages: Sequence[str] = ("torch", "PIL")) -> None:
+    """Raises InputError when one of `packages`, which come with `fmapsim[torch]`, is missing."""
+    if any(importlib.util.find_spec(package) is None for package in packages):
+        raise InputError(f"{what} needs PyTorch: pip install 'fmapsim[torch]'")
 
 
 @contextlib.contextmanager

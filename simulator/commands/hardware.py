@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simulator.commands.quantities import BANDWIDTH, FREQUENCY, SIZE, rounded
-from simulator.commands.terminal import console, print_json, table
+from simulator.commands.terminal import console, help_if_alone, print_json, print_table, table
 
 if TYPE_CHECKING:
     from simulator.hardware.accelerator import Accelerator
 
-app = typer.Typer(help="List, show and check accelerators.", no_args_is_help=True)
+app = typer.Typer(help="List, show and check accelerators.", invoke_without_command=True, callback=help_if_alone)
 
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON; quantities in B, Hz, B/s, ps, pJ, mW, bit.")]
 NAME = Annotated[str, typer.Argument(metavar="NAME_OR_FILE", help="An accelerator that ships, or a YAML file.")]
@@ -40,7 +40,7 @@ def list_accelerators(as_json: JSON = False) -> None:
         name = Text.assemble((accelerator.name, "bold"), "\n", (accelerator.description, "dim"))
         rows.add_row(name, *_figures(accelerator))
     out = console()
-    out.print(rows)
+    print_table(out, rows)
     out.print("\nAll settings of one: fmapsim hardware show NAME")
 
 

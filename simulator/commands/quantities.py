@@ -74,12 +74,22 @@ def percent_text(fraction: float) -> str:
 
 
 def change_text(value: float, base: float) -> str:
-    """The change from `base` to `value` in percent, `new` where there was nothing and `=` where nothing changed."""
+    """The change from `base` to `value`: `-12.3 %`, `×53.4` from ten times on, `=`, `≈`, or `new` after 0."""
     if value == base:
         return "="
     if base == 0:
         return "new"
-    return f"{100 * (value - base) / base:+.1f} %"
+    if value / base >= 10:
+        return f"×{significant(value / base)}"
+    change = 100 * (value - base) / base
+    if abs(change) < 0.005:
+        return "≈"
+    return f"{change:+.{1 if abs(change) >= 0.1 else 2}f} %"
+
+
+def points_text(value: float, base: float) -> str:
+    """The change from one fraction to another in percentage points: `-10.1 pp`."""
+    return "=" if value == base else f"{100 * (value - base):+.1f} pp"
 
 
 def shape_text(shape: Sequence[int]) -> str:

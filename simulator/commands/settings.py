@@ -38,7 +38,9 @@ def quantity_text(value: float, scales: Mapping[str, Decimal]) -> str:
     A unit with a binary prefix fits a whole number of it only.
     """
     exact = Decimal(repr(value))
-    fitting = [(scale, unit) for unit, scale in scales.items() if scale <= exact and (scale % 1024 or not exact % scale)]
+    fitting = [
+        (scale, unit) for unit, scale in scales.items() if scale <= exact and (scale % 1024 or not exact % scale)
+    ]
     scale, unit = max(fitting, default=min((scale, unit) for unit, scale in scales.items()))
     return f"{(exact / scale).normalize():f} {unit}"
 

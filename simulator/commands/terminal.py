@@ -7,11 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 Progress = Callable[[int, int], None]
+
+_GAP = 3
+_SHORTEST_NAME = 16
 
 SECONDS_BETWEEN_LINES = 10.0
 """How often a progress line is written where there is no terminal to draw a bar on."""
@@ -25,7 +30,7 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def table(left: Sequence[str], right: Sequence[str], leading: int = 0) -> "Table":
-    """An empty table: columns of text first, then right-aligned columns of numbers, which are never broken.
+    """An empty table for `print_table`: columns of text first, then right-aligned columns of numbers.
 
     leading: blank lines between rows.
     """
@@ -40,9 +45,31 @@ def table(left: Sequence[str], right: Sequence[str], leading: int = 0) -> "Table
     return made
 
 
+def print_table(out: "Console", rows: "Table") -> None:
+    """Prints a table. Where it is too wide even with its names broken, lines grow longer; no number is ever cut."""
+    from rich.cells import cell_len
+
+    least = _GAP * (len(rows.columns) - 1)
+    for column in rows.columns:
+        lines = [line for cell in (column.header, *column.cells) for line in str(cell).splitlines()]
+        widest = max(map(cell_len, lines), default=0)
+        column.min_width = widest if column.justify == "right" else min(widest, _SHORTEST_NAME)
+        least += column.min_width
+    width = out.width
+    out.width = max(width, least)
+    out.print(rows)
+    out.width = width
+
+
 def printable(text: str) -> str:
     """`text` on one line, without control characters: names come from files that anybody may have written."""
     return "".join(mark if mark.isprintable() else " " for mark in text)
+
+
+def help_if_alone(context: typer.Context) -> None:
+    """The callback of a group of commands: prints its help when no command follows."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def print_json(value: Any) -> None:

@@ -41,8 +41,9 @@ def compare_layers(reports: Mapping[str, Report], quantity: str = "dram_bytes") 
     _check(reports)
     series = {}
     for name, report in reports.items():
-        if quantity not in report.layers.columns:
-            raise InputError(f"reports have no column '{quantity}'; expected one of: {', '.join(COMPARED)}")
+        numbers = report.layers.select_dtypes("number").columns
+        if quantity not in numbers:
+            raise InputError(f"reports have no figure '{quantity}'; expected one of: {', '.join(numbers)}")
         series[name] = report.layers.set_index("layer")[quantity]
     table = pd.DataFrame(series).fillna(0)
     names = list(reports)

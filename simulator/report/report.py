@@ -21,7 +21,7 @@ class Report:
     All tables hold means over the simulated batches (one batch is one image unless the simulation said otherwise), so a
     single image's figures are exact counts.
 
-    layers, one row per layer in order of execution: layer, operator, macs_dense, macs_effectual (both operands not zero),
+    layers, one row per layer in order of execution: layer, operator, macs_dense, macs_effectual (no operand is zero),
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
     (cycles = compute + stall), stall_ifm_cycles … stall_drain_cycles (what the array waited for), utilisation (MACs
     performed or gated per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles, row_hits, row_misses,

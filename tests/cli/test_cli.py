@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from cli_inputs import Run
 
 import simulator
 from simulator.commands import networks

@@ -1,12 +1,14 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from cli_inputs import Run, tiny_shapes
 
 import simulator
 from simulator.commands.compare import short_names
 from simulator.errors import InputError
 from simulator.report.save import load_report, save_report
+from simulator.trace.records import Accuracy
 
 
 @pytest.fixture
@@ -52,8 +54,6 @@ def test_json(run: Run, reports: list[Path]) -> None:
 
 
 def test_a_report_without_accuracy_gives_null(run: Run, reports: list[Path], tmp_path: Path) -> None:
-    from conftest import tiny_shapes
-
     shapes = save_report(simulator.simulate(tiny_shapes(), "edge-npu"), tmp_path / "shapes")
     accuracies = [entry["accuracy"] for entry in run("compare", reports[0], shapes, "--json").json["totals"]]
     assert accuracies == [pytest.approx(2 / 3), None]
@@ -64,6 +64,25 @@ def test_networks_without_a_common_layer_are_said(run: Run, reports: list[Path],
     folder = save_report(simulator.simulate(other, "edge-npu"), tmp_path / "other")
     assert "no layer in common" in run("compare", reports[0], folder).out
     assert "no layer in common" not in run("compare", *reports).out
+
+
+def test_accuracy_stands_beside_the_savings(run: Run, reports: list[Path], trace_file: Path, tmp_path: Path) -> None:
+    trace = simulator.load_trace(trace_file)
+    worse = dataclasses.replace(trace, accuracy=Accuracy(3, top1=1 / 3, agreement=0.5))
+    folder = save_report(simulator.simulate(worse, "edge-npu"), tmp_path / "worse")
+    rows = [line.split() for line in run("compare", reports[0], folder).out.splitlines()]
+    assert ["top-1", "66.7", "%", "33.3", "%", "-33.3", "pp"] in rows
+    assert ["as", "unpruned", "-", "50.0", "%"] in rows
+
+
+def test_reports_that_cannot_be_compared_one_to_one_are_noted(
+    run: Run, reports: list[Path], trace_file: Path, tmp_path: Path
+) -> None:
+    trace = simulator.load_trace(trace_file)
+    first = save_report(simulator.simulate(trace, "edge-npu", images=[0]), tmp_path / "first")
+    batch = save_report(simulator.simulate(trace, "edge-npu", images=[0, 1], batch=2), tmp_path / "batch")
+    assert "different images" in run("compare", reports[0], first).out
+    assert "the batches differ in size" in run("compare", reports[0], batch).out
 
 
 def test_figures(run: Run, reports: list[Path], tmp_path: Path) -> None:

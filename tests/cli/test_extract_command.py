@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Run
+from cli_inputs import Run
 
 torch = pytest.importorskip("torch", reason="extraction needs PyTorch")
 image = pytest.importorskip("PIL.Image", reason="extraction needs Pillow")

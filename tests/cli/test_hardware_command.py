@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from cli_inputs import Run
 
 from simulator.hardware.load import accelerator_path, load_accelerator, preset_names
 

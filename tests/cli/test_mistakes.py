@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from cli_inputs import Run
 
 from simulator.hardware.load import accelerator_path
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import with_random_maps
-from conftest import Run, tiny_shapes
+from cli_inputs import Run, tiny_shapes
 
 import simulator
 from simulator.report.save import load_report
@@ -78,6 +78,14 @@ def test_dynamic_pruning_comes_with_its_baseline(run: Run, trace_file: Path, tmp
     figures = written(out / "figures")
     assert figures
     assert f"baseline/, figures/ ({len(figures)} files)" in ran.out
+    assert {"roofline.png", "roofline-2.png"} <= figures
+
+    (out / "figures" / "mine.png").touch()
+    ran = run("simulate", trace_file, "--hardware", "edge-npu", "--out", out, "--images", "2")
+    assert {"roofline.png", "mine.png"} <= written(out / "figures")
+    assert "roofline-2.png" not in written(out / "figures")
+    ran = run("simulate", trace_file, "--hardware", "edge-npu", "--out", out, "--images", "2", "--no-figures")
+    assert "figures/ is an earlier run's" in ran.out
 
 
 def test_a_run_without_pruning_removes_the_baseline_of_an_earlier_one(

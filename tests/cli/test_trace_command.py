@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run, tiny_shapes, tiny_trace
+from cli_inputs import Run, tiny_shapes, tiny_trace
 
 from simulator.commands.trace import zero_shares
 from simulator.trace.trace import load_trace

@@ -83,8 +83,9 @@ def test_bad_folders_and_counts_are_one_clear_error(tmp_path: Path) -> None:
         simulator.load_report(tmp_path)
     with pytest.raises(InputError, match="at least two reports, found 1"):
         compare({"one": report()})
-    with pytest.raises(InputError, match="no column 'speed'"):
-        compare_layers({"a": report(), "b": report()}, "speed")
+    for quantity in ("speed", "operator", "layer"):
+        with pytest.raises(InputError, match=f"no figure '{quantity}'"):
+            compare_layers({"a": report(), "b": report()}, quantity)
     blocker = tmp_path / "file"
     blocker.write_text("")
     with pytest.raises(InputError, match="cannot be written"):

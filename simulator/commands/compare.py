@@ -1,0 +1,130 @@
+"""`fmapsim compare`: reports side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simulator.commands.arguments import output_folder
+from simulator.commands.terminal import console, print_json, print_table, printable
+from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from simulator.report.report import Report
+
+
+def compare(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR", help="Folders that `fmapsim simulate` wrote; the first is the base."),
+    ],
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also compare layer by layer, largest differences first.")
+    ] = False,
+    quantity: Annotated[
+        str, typer.Option("--quantity", metavar="COLUMN", help="What --layers compares: dram_bytes, cycles, energy_pj…")
+    ] = "dram_bytes",
+    top: Annotated[int, typer.Option("--top", min=1, help="How many layers --layers shows.")] = 20,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Also draw figures of the reports into this folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all layers included with --layers.")] = False,
+) -> None:
+    """Compare reports that `fmapsim simulate` wrote.
+
+    Changes are those from the first report. With --layers the layers that differ most between the first and the last
+    report come first.
+
+    \b
+    Examples:
+      fmapsim compare report/baseline report --layers
+      fmapsim compare eyeriss edge-npu scnn --figures figures
+    """
+    from simulator.report.compare import compare_layers
+    from simulator.report.save import load_report
+
+    names = short_names(folders)
+    if len(names) < 2:
+        raise InputError(f"compare needs two or more report folders, found {len(names)}")
+    reports = {name: load_report(folder) for name, folder in zip(names, folders, strict=True)}
+    by_layer = None
+    if layers or quantity != "dram_bytes":
+        _check_quantity(reports, quantity)
+        by_layer = compare_layers(reports, quantity)
+    drawn = []
+    if figures is not None:
+        from simulator.report.figures import save_figures
+
+        with output_folder(figures):
+            drawn = save_figures(reports, figures)
+    if as_json:
+        print_json(_json(reports, None if by_layer is None else by_layer.to_dict("records"), quantity))
+        return
+    out = console()
+    _print_totals(reports, out)
+    if by_layer is not None:
+        _print_layers(names, by_layer.to_dict("records"), quantity, top, out)
+    if figures is not None:
+        out.print(f"\n{len(drawn)} figures written to {figures}", soft_wrap=True)
+
+
+def short_names(folders: Sequence[Path]) -> list[str]:
+    """Each folder's last part, or as many as tell it from the others. Raises InputError for a folder given twice."""
+    parts = [folder.resolve().parts for folder in folders]
+    for index, folder in enumerate(folders):
+        if parts[index] in parts[:index]:
+            raise InputError(f"{folder}: given twice")
+    return [_shortest_end(part, parts) for part in parts]
+
+
+def _shortest_end(path: tuple[str, ...], paths: Sequence[tuple[str, ...]]) -> str:
+    length = 1
+    while sum(other[-length:] == path[-length:] for other in paths) > 1:
+        length += 1
+    return "/".join(path[-length:])
+
+
+def _check_quantity(reports: "Mapping[str, Report]", quantity: str) -> None:
+    for report in reports.values():
+        columns = [str(column) for column in report.layers.select_dtypes("number").columns]
+        if quantity not in columns:
+            raise InputError(f"--quantity: found '{quantity}', expected one of: {', '.join(columns)}")
+
+
+def _json(reports: "Mapping[str, Report]", layers: list[dict[Any, Any]] | None, quantity: str) -> dict[str, Any]:
+    from simulator.report.compare import compare as compare_totals
+
+    totals = compare_totals(reports)
+    rows = totals.astype(object).where(totals.notna(), None).to_dict("records")
+    return {"totals": rows} | ({} if layers is None else {"quantity": quantity, "layers": layers})
+
+
+def _print_totals(reports: "Mapping[str, Report]", out: "Console") -> None:
+    from simulator.commands.summary import overview_table, pruning_text, totals_table
+
+    for name, report in reports.items():
+        meta = report.meta
+        out.print(printable(f"{name}: {meta['trace']} on {meta['accelerator']}, {pruning_text(meta['pruning'])}"))
+    if not set.intersection(*(set(report.layers["layer"]) for report in reports.values())):
+        out.print("note: these reports have no layer in common: they are of different networks")
+    metas = [report.meta for report in reports.values()]
+    if len({meta["batch"] for meta in metas}) > 1:
+        out.print("note: the batches differ in size, and all figures are per batch")
+    elif len({meta["trace"] for meta in metas}) == 1 and any(meta["images"] != metas[0]["images"] for meta in metas):
+        out.print("note: these reports are about different images of the trace")
+    out.print()
+    print_table(out, totals_table(reports, accuracy=True) if len(reports) == 2 else overview_table(reports))
+
+
+def _print_layers(names: Sequence[str], layers: list[dict[Any, Any]], quantity: str, top: int, out: "Console") -> None:
+    from simulator.commands.summary import layers_table
+
+    out.print(f"\n{quantity} by layer, largest differences first")
+    print_table(out, layers_table(names, layers[:top], quantity))
+    if len(layers) > top:
+        out.print(f"and {len(layers) - top} more layers (--top {len(layers)} shows all)")

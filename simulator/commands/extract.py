@@ -1,0 +1,244 @@
+"""`fmapsim extract`: records a trace from a PyTorch network and images."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from simulator.commands.arguments import need_torch, output_folder, selected_images
+from simulator.commands.provenance import command_line, images_origin, made_by, network_name, weights_origin
+from simulator.commands.quantities import bytes_text, macs_text
+from simulator.commands.terminal import console, printable, progress
+from simulator.commands.trace import accuracy_text
+from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    from simulator.trace.trace import Trace
+
+_PATHS = ("images", "labels", "weights", "epsilon_file", "out")
+
+
+def extract(
+    context: typer.Context,
+    network: Annotated[
+        str,
+        typer.Argument(metavar="NETWORK", help="A built-in network, a node list .json, or module:factory of your own."),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The trace file to write.")],
+    images: Annotated[
+        Path | None, typer.Option("--images", metavar="PATH", help="A folder, .tar or .npz of images.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", metavar="TSV", help="Table with columns file and class_index, to measure accuracy."),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt."),
+    ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option("--select", metavar="IMAGES", help="Which images: 0:100, 0:1000:10 or 3,5; all if left out."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images in one forward pass.")] = 16,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The trace's name; the network's if left out.")
+    ] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option("--epsilon", metavar="X", help="Prune feature maps whose values all lie within X of zero."),
+    ] = None,
+    epsilon_file: Annotated[
+        Path | None,
+        typer.Option("--epsilon-file", metavar="FILE", help="An epsilon per layer: JSON or YAML, {layer: epsilon}."),
+    ] = None,
+    relative: Annotated[
+        bool, typer.Option("--relative", help="Epsilon is a multiple of the layer's mean channel maximum.")
+    ] = False,
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibration", metavar="IMAGES", help="Images for that mean; those selected if left out."),
+    ] = None,
+    granularity: Annotated[
+        Literal["feature_map", "tile", "element"], typer.Option("--granularity", help="What is pruned as a whole.")
+    ] = "feature_map",
+    tile: Annotated[
+        str | None, typer.Option("--tile", metavar="ROWSxCOLUMNS", help="Size of a tile, such as 4x4.")
+    ] = None,
+    rule: Annotated[
+        Literal["all", "99%"], typer.Option("--rule", help="How many of its values must lie within epsilon.")
+    ] = "all",
+    side: Annotated[
+        Literal["ofm", "ifm"], typer.Option("--side", help="Prune when a layer writes, or when the next one reads.")
+    ] = "ofm",
+    shapes_only: Annotated[
+        bool, typer.Option("--shapes-only", help="Record sizes alone: no images, no weights, no zero-maps.")
+    ] = False,
+) -> None:
+    """Record a trace: what a network does on images (needs PyTorch).
+
+    The trace holds the graph, where every feature map is zero on every image, the accuracy (with --labels), and where
+    all of it came from. With --epsilon, dynamic pruning happens inside the forward pass, so that later layers and the
+    accuracy feel it. Interrupting leaves no file.
+
+    \b
+    Examples:
+      fmapsim extract squeezenet1_1 --weights squeezenet.pth --images photos \\
+          --labels labels.tsv --select 0:100 --out squeezenet
+      fmapsim extract mynet:build --images photos --epsilon 0.1 --out mynet
+      fmapsim extract resnet50 --shapes-only --out resnet50
+    """
+    need_torch("extraction")
+    command = command_line(context, _PATHS)
+    if shapes_only:
+        _refuse_with_shapes(images, labels, weights, select, epsilon, epsilon_file)
+        trace = _shapes(network, name, out, {"command": command, **made_by()})
+        _report(trace, out)
+        return
+    if images is None:
+        raise InputError("--images is missing: give images to run the network on, or --shapes-only")
+    epsilons = _epsilons(epsilon, epsilon_file)
+    tile_size = _tile_size(tile)
+
+    from simulator.extract.extract import extract as record
+    from simulator.extract.images import batches, open_images
+    from simulator.extract.weights import resolve_model
+
+    every = open_images(images, labels)
+    chosen = every if select is None else every.subset(selected_images(select, len(every), "--select"))
+    calibrating = None
+    if calibration is not None:
+        calibrating = every.subset(selected_images(calibration, len(every), "--calibration"))
+    with output_folder(out.parent):
+        model = resolve_model(network, weights)
+        if model.num_classes is not None:
+            chosen.check_labels(model.num_classes)
+        provenance = {
+            "command": command,
+            "network": network_name(network),
+            "weights": weights_origin(network, model, weights),
+            "images": images_origin(chosen, labels, select),
+            **made_by(),
+        }
+        with progress("extract", "images") as advance:
+            trace = record(
+                model.module,
+                batches(chosen, model.preprocessing, batch_size),
+                name=name or model.name,
+                labels=chosen.labels,
+                epsilon=epsilons,
+                relative=relative,
+                granularity=granularity,
+                tile=tile_size,
+                rule=rule,
+                side=side,
+                calibration=None if calibrating is None else batches(calibrating, model.preprocessing, batch_size),
+                out=out,
+                provenance=provenance,
+                progress=lambda done, _: advance(done, len(chosen)),
+            )
+    _report(trace, out)
+
+
+def _refuse_with_shapes(*given: object) -> None:
+    options = ("--images", "--labels", "--weights", "--select", "--epsilon", "--epsilon-file")
+    for option, value in zip(options, given, strict=True):
+        if value is not None:
+            raise InputError(f"{option} does not go with --shapes-only, which looks at sizes alone")
+
+
+def _shapes(network: str, name: str | None, out: Path, provenance: dict[str, Any]) -> "Trace":
+    import torch
+
+    from simulator.extract.extract import extract_shapes
+    from simulator.extract.networks.registry import network_names, network_spec
+    from simulator.extract.weights import resolve_model
+
+    with output_folder(out.parent):
+        if network in network_names():
+            spec = network_spec(network)
+            with torch.device("meta"):
+                module = spec.build()
+            trace = extract_shapes(module, spec.input_shape, name=name or network, provenance=provenance)
+        else:
+            model = resolve_model(network)
+            trace = extract_shapes(model.module, model.input_shape, name=name or model.name, provenance=provenance)
+        trace.save(out)
+    return trace
+
+
+def _epsilons(epsilon: float | None, file: Path | None) -> float | dict[str, float] | None:
+    if epsilon is not None and file is not None:
+        raise InputError("--epsilon and --epsilon-file exclude each other")
+    if file is None:
+        return None if epsilon is None else _checked_epsilon(epsilon, "--epsilon")
+    return {layer: _checked_epsilon(value, f"{file}: layer '{layer}'") for layer, value in _pairs(file)}
+
+
+def _pairs(file: Path) -> list[tuple[str, object]]:
+    """The keys and values of a JSON or YAML mapping; raises InputError for anything else, and for a key given twice."""
+    import yaml
+
+    from simulator.hardware.yaml_file import read_yaml
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        is_json = file.suffix == ".json"
+        found: Any = json.loads(text, object_pairs_hook=_Pairs) if is_json else yaml.safe_load(text)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{file}: neither JSON nor YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(found, _Pairs | dict) or not found:
+        raise InputError(f"{file}: found {type(found).__name__}, expected layers and their epsilons: {{conv1: 0.1}}")
+    if isinstance(found, dict):
+        return list(read_yaml(file).data.items())  # refuses a key that stands twice
+    twice = [key for index, (key, _) in enumerate(found) if key in dict(found[:index])]
+    if twice:
+        raise InputError(f"{file}: key '{twice[0]}' stands twice")
+    return found
+
+
+class _Pairs(list[tuple[str, object]]):
+    """A JSON object as it stands in the file, with keys that may repeat."""
+
+
+def _checked_epsilon(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise InputError(f"{where}: found {value}, expected a number of 0 or more")
+    return float(value)
+
+
+def _tile_size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,5})[x×]([1-9][0-9]{0,5})", text)
+    if found is None:
+        raise InputError(f"--tile: found '{text}', expected rows and columns such as 4x4")
+    return int(found[1]), int(found[2])
+
+
+def _report(trace: "Trace", out: Path) -> None:
+    """What was recorded, and the command that comes next."""
+    from simulator.trace.trace import trace_file_name
+
+    path = trace_file_name(out)
+    what = f"{trace.image_count} images" if trace.has_maps else "shapes only"
+    lines = [
+        f"{printable(trace.name)}: {what}, {len(trace.layers)} layers, {macs_text(sum(x.macs for x in trace.layers))}"
+    ]
+    if trace.accuracy:
+        lines.append(accuracy_text(trace.accuracy))
+    weights = trace.provenance.get("weights")
+    if isinstance(weights, dict) and str(weights.get("origin", "")).startswith("random"):
+        lines.append("note: without --weights the parameters are random, and so the zeros are no trained network's")
+    unrecognised = trace.provenance.get("unrecognised_operators")
+    if unrecognised:
+        listed = ", ".join(map(str, unrecognised))
+        lines.append(f"note: operators that fmapsim does not know, taken as element-wise: {printable(listed)}")
+    lines.append(f"Written to {path} ({bytes_text(path.stat().st_size)}). To simulate it:")
+    lines.append(f"  fmapsim simulate {path} --hardware eyeriss --out report")
+    console().print("\n".join(lines), soft_wrap=True)

@@ -1,0 +1,99 @@
+"""`fmapsim networks`: what there is to simulate without recording anything first."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simulator.commands.quantities import macs_text, percent_text, scaled, shape_text
+from simulator.commands.terminal import console, print_json, print_table, printable, table
+
+if TYPE_CHECKING:
+    from simulator.trace.trace import Trace
+
+_COUNT = ("", "k", "M", "G")
+
+
+def networks(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List built-in networks and recorded traces.
+
+    Each name can be given to `fmapsim simulate`. A recorded trace knows which values were zero on real images; a
+    built-in network alone is simulated dense. A name that is in both tables means the recorded trace. `fmapsim
+    extract` records a trace of a built-in network with weights and images of your own.
+
+    \b
+    Example:
+      fmapsim networks
+    """
+    from simulator.trace.trace import load_trace, network_trace, network_trace_names, trace_names
+
+    built_in = [(name, network_trace(name)) for name in network_trace_names()]
+    recorded = [(name, load_trace(name)) for name in trace_names()]
+    if as_json:
+        print_json(
+            {
+                "networks": [_network_json(name, trace) for name, trace in built_in],
+                "traces": [recorded_json(name, trace) for name, trace in recorded],
+            }
+        )
+        return
+    out = console()
+    if built_in:
+        rows = table(["built-in network"], ["input", "layers", "MACs", "weights"])
+        for name, trace in built_in:
+            found = _network_json(name, trace)
+            rows.add_row(
+                name,
+                shape_text(found["input"]),
+                str(found["layers"]),
+                macs_text(found["macs"]),
+                scaled(found["weights"], _COUNT),
+            )
+        print_table(out, rows)
+    else:
+        out.print("No built-in networks ship with this installation.")
+    out.print()
+    print_recorded(recorded)
+
+
+def _network_json(name: str, trace: "Trace") -> dict[str, Any]:
+    return {
+        "name": name,
+        "input": list(trace.tensors[trace.layers[0].inputs[0]].shape),
+        "layers": len(trace.layers),
+        "macs": sum(layer.macs for layer in trace.layers),
+        "weights": sum(layer.kernel_elements for layer in trace.layers if not layer.two_activations),
+    }
+
+
+def recorded_json(name: str, trace: "Trace") -> dict[str, Any]:
+    """A recorded trace in a few values."""
+    return {
+        "name": name,
+        "layers": len(trace.layers),
+        "macs": sum(layer.macs for layer in trace.layers),
+        "images": trace.image_count,
+        "accuracy": vars(trace.accuracy) if trace.accuracy else None,
+        "epsilon": trace.pruning.epsilon if trace.pruning else 0.0,
+    }
+
+
+def print_recorded(recorded: "list[tuple[str, Trace]]") -> None:
+    """The table of the recorded traces that ship."""
+    out = console()
+    if not recorded:
+        out.print("No recorded traces ship with this installation.")
+        return
+    rows = table(["recorded trace"], ["images", "layers", "MACs", "epsilon", "top-1"])
+    for name, trace in recorded:
+        top1 = trace.accuracy.top1 if trace.accuracy else None
+        found = recorded_json(name, trace)
+        epsilon = found["epsilon"]
+        rows.add_row(
+            printable(name),
+            str(trace.image_count),
+            str(found["layers"]),
+            macs_text(found["macs"]),
+            f"{epsilon:g}" if isinstance(epsilon, int | float) else "by layer",
+            "-" if top1 is None else percent_text(top1),
+        )
+    print_table(out, rows)

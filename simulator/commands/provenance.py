@@ -1,0 +1,66 @@
+"""What a recorded trace says about its origin: enough to make it again, and no paths of the machine that made it."""
+
+import shlex
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.version import VERSION
+
+if TYPE_CHECKING:
+    import typer
+
+    from simulator.extract.images import ImageSet
+    from simulator.extract.weights import LoadedModel
+
+
+def command_line(context: "typer.Context", paths: Collection[str]) -> str:
+    """The command that was given, without defaults; parameters in `paths` are cut to the file's name."""
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if value is None or value is False or value == parameter.default:
+            continue
+        if parameter.param_type_name == "option":
+            words.append(parameter.opts[0])
+        if value is not True:
+            words.append(file_name(value) if parameter.name in paths else network_name(str(value)))
+    return shlex.join(words)
+
+
+def file_name(path: str | Path) -> str:
+    """The last part of a path; `.` is named too."""
+    return Path(path).resolve().name
+
+
+def network_name(network: str) -> str:
+    """A node list without its folder; other networks as they are."""
+    return file_name(network) if network.endswith(".json") else network
+
+
+def weights_origin(network: str, model: "LoadedModel", weights: Path | None) -> dict[str, Any]:
+    """Which file the parameters came from, or where else."""
+    if model.weights_sha256 is None:
+        return {"file": None, "origin": "the module's own" if ":" in network else "random, from a fixed seed"}
+    if weights is None:
+        from simulator.extract.node_list import weights_beside
+
+        weights = weights_beside(network)
+    return {"file": file_name(weights), "sha256": model.weights_sha256}
+
+
+def images_origin(images: "ImageSet", labels: Path | None, select: str | None) -> dict[str, Any]:
+    """Which images were chosen from where."""
+    return {
+        "source": file_name(images.source),
+        "labels": None if labels is None else file_name(labels),
+        "selection": select or "all",
+        "count": len(images),
+        "fingerprint": images.fingerprint,
+    }
+
+
+def made_by() -> dict[str, Any]:
+    """The program's version and the time."""
+    return {"fmapsim": VERSION, "date": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -1,0 +1,183 @@
+"""`fmapsim simulate`: what a trace costs on an accelerator."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from simulator.commands.arguments import find_trace, output_folder, parsed_overrides, selected_images
+from simulator.commands.summary import heaviest_layers, pruning_text, totals_table
+from simulator.commands.terminal import console, print_json, print_table, printable, progress
+from simulator.commands.trace import accuracy_text
+from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from simulator.report.report import Report
+    from simulator.trace.trace import Trace
+
+BASELINE = "baseline"
+"""The folder of the run without pruning, inside the pruned run's."""
+
+_MOST = 5
+
+
+def simulate(
+    trace: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRACE", help="A recorded trace, a built-in network, a trace file, or a SCALE-Sim topology .csv."
+        ),
+    ],
+    hardware: Annotated[
+        str, typer.Option("--hardware", metavar="NAME_OR_FILE", help="An accelerator that ships, or a YAML file.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for report, tables and figures.")],
+    pruning: Annotated[
+        Literal["none", "dynamic"], typer.Option("--pruning", help="dynamic also simulates the baseline without it.")
+    ] = "none",
+    epsilon: Annotated[
+        float | None,
+        typer.Option(
+            "--epsilon", metavar="X", help="Of dynamic pruning; must be the recording's, which is the default."
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option("--images", metavar="IMAGES", help="Which of the trace's: 0:8, 3 or 1,5,9; all if left out."),
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images that run together.")] = 1,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one hardware setting; repeat for more."),
+    ] = None,
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; all else goes to stderr.")] = False,
+) -> None:
+    """Simulate a network on an accelerator.
+
+    Prints DRAM traffic, cycles, energy and utilisation, and writes them in full to --out: report.json, one Parquet
+    table each for layers, traffic, energy and images, and figures. Figures over several images are means.
+
+    With --pruning dynamic the folder holds the pruned run, its folder baseline the run without pruning.
+
+    \b
+    Examples:
+      fmapsim simulate squeezenet1_1 --hardware eyeriss --out report
+      fmapsim simulate squeezenet1_1 --hardware edge-npu --images 0:2 \\
+          --pruning dynamic --set buffers.ifm.capacity="64 KiB" --out report
+      fmapsim simulate resnet50 --hardware mine.yaml --out report
+    """
+    if epsilon is not None and pruning != "dynamic":
+        raise InputError("--epsilon belongs to --pruning dynamic")
+    changes = parsed_overrides(overrides or [])
+    found = find_trace(trace)
+    chosen = None
+    if images is not None:
+        if not found.has_maps:
+            raise InputError(f"--images {images}: trace '{found.name}' holds shapes only, so it has no images")
+        chosen = selected_images(images, found.image_count, "--images")
+    dynamic = pruning == "dynamic"
+    with output_folder(out), output_folder(out / BASELINE if dynamic else out):
+        reports = _run(found, hardware, dynamic=dynamic, epsilon=epsilon, images=chosen, batch=batch, changes=changes)
+        report = list(reports.values())[-1]
+        written = _write(reports, out, figures)
+    text = console(stderr=as_json)
+    _summarise(reports, found, text)
+    text.print(f"\nWritten to {out}: {written}", soft_wrap=True)
+    if as_json:
+        from simulator.report.save import report_json
+
+        baseline = {BASELINE: report_json(reports[BASELINE])} if dynamic else {}
+        print_json(report_json(report) | baseline)
+
+
+def _run(
+    trace: "Trace",
+    hardware: str,
+    *,
+    dynamic: bool,
+    epsilon: float | None,
+    images: list[int] | None,
+    batch: int,
+    changes: dict[str, Any],
+) -> "dict[str, Report]":
+    """The report by the accelerator's name, or with dynamic pruning the reports "baseline" and "pruned"."""
+    from simulator.api import simulate as run
+    from simulator.machine.pruning import DynamicPruning
+
+    def report_of(what: str, asked: DynamicPruning | None) -> "Report":
+        with progress(what, "batches") as advance:
+            return run(trace, hardware, images=images, pruning=asked, batch=batch, overrides=changes, progress=advance)
+
+    if not dynamic:
+        report = report_of("simulate", None)
+        return {str(report.meta["accelerator"]): report}
+    pruned = report_of("simulate with pruning", DynamicPruning(epsilon))
+    return {BASELINE: report_of("simulate without", None), "pruned": pruned}
+
+
+def _write(reports: "dict[str, Report]", out: Path, figures: bool) -> str:
+    """Writes everything, the run asked for into `out` itself; returns in words what was written."""
+    from simulator.report.save import TABLES, save_report
+
+    *baseline, report = reports.values()
+    what = ["report.json", f"{len(TABLES)} tables (.parquet)"]
+    old = out / BASELINE
+    if baseline:
+        save_report(baseline[0], old)
+        what.append(f"{BASELINE}/")
+    elif (old / "report.json").is_file():  # another run's, which this run is no pruned version of
+        for name in ("report.json", *(f"{table}.parquet" for table in TABLES)):
+            (old / name).unlink(missing_ok=True)
+    save_report(report, out)
+    if figures:
+        from simulator.report.figures import save_figures
+
+        drawn = save_figures(reports, out / "figures")
+        for path in set((out / "figures").iterdir()) - set(drawn):
+            if path.stem.partition("-")[0] in {figure.stem for figure in drawn}:  # roofline-2 of an earlier run
+                path.unlink()
+        what.append(f"figures/ ({len(drawn)} files)")
+    elif (out / "figures").is_dir():
+        what.append("figures/ is an earlier run's")
+    return ", ".join(what)
+
+
+def _summarise(reports: "dict[str, Report]", trace: "Trace", text: "Console") -> None:
+    report = list(reports.values())[-1]
+    text.print(f"{printable(trace.name)} on {printable(str(report.meta['accelerator']))}, {_what_ran(report)}")
+    text.print(pruning_text(report.meta["pruning"]))
+    if trace.accuracy:
+        text.print(accuracy_text(trace.accuracy))
+    for note in _notes(trace, report):
+        text.print(f"note: {note}")
+    text.print()
+    print_table(text, totals_table(reports))
+    shown = min(_MOST, len(report.layers))
+    text.print(f"\nThe {shown} layers with most DRAM traffic:" if shown > 1 else "")
+    print_table(text, heaviest_layers(reports, _MOST))
+
+
+def _what_ran(report: "Report") -> str:
+    batches, batch = report.meta["images"], report.meta["batch"]
+    if not report.meta["trace_has_maps"]:
+        return "one image" if batch == 1 else f"a batch of {batch} images"
+    if len(batches) == 1:
+        listed = ", ".join(map(str, batches[0]))
+        return f"image {listed}" if batch == 1 else f"one batch: images {listed}"
+    return f"mean of {len(batches)} images" if batch == 1 else f"mean of {len(batches)} batches of {batch} images"
+
+
+def _notes(trace: "Trace", report: "Report") -> list[str]:
+    """What a reader must know to take the figures for what they are."""
+    if not trace.has_maps:
+        nothing = "; so nothing is pruned" if report.meta["pruning"] != "none" else ""
+        return [f"shapes only: dense, every value counts as non-zero{nothing} (`fmapsim extract` records real zeros)"]
+    recorded = trace.pruning
+    if recorded is None or recorded.epsilon == 0:
+        return []
+    if report.meta["pruning"] == "none":
+        return ["the trace was recorded with pruning: its zeros are here, what hardware gains by flags is not"]
+    return ["the baseline is the same recording, pruned zeros included, on hardware that does not flag them"]
