@@ -37,14 +37,15 @@ def checked_batches(batches: Batches, model: nn.Module, what: str = "batches") -
     Raises InputError for anything that is not a tensor with at least one image, and when there is no batch at all.
     """
     if isinstance(batches, torch.Tensor):
-        batches = batches.split(_IMAGES_PER_BATCH)
+        batches = torch.split(batches, _IMAGES_PER_BATCH)
     parameter = next(chain(model.parameters(), model.buffers()), torch.empty(0))
     floating = parameter.dtype if parameter.is_floating_point() else torch.get_default_dtype()
     number = -1
     for number, batch in enumerate(batches):
         if not isinstance(batch, torch.Tensor):
             raise InputError(
-                f"{what}: item {number} is a {type(batch).__name__}, expected a tensor [N, C, H, W] (labels go separately)"
+                f"{what}: item {number} is a {type(batch).__name__}, "
+                "expected a tensor [N, C, H, W] (labels go separately)"
             )
         if batch.dim() < 2 or batch.numel() == 0:
             raise InputError(f"{what}: item {number} has shape {list(batch.shape)}, expected [N, C, H, W] with N ≥ 1")

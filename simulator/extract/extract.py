@@ -14,12 +14,13 @@ from torch import nn
 
 from simulator.errors import InputError
 from simulator.extract.batches import Batches, check_repeatable, checked_batches, image_count
+from simulator.extract.dispatch import plain_attention
 from simulator.extract.plan import Plan, make_plan
-from simulator.extract.pruning_hook import ChannelMaxima, DynamicPruning, Granularity, Rule, Side
+from simulator.extract.pruning_hook import DynamicPruning, Granularity, Rule, Side
 from simulator.extract.pruning_request import PruningRequest
-from simulator.extract.raw_graph import plain_attention, trace_graph
-from simulator.extract.recorder import Recorder
+from simulator.extract.recorder import ChannelMaxima, Recorder
 from simulator.extract.scores import Labels, Scores
+from simulator.extract.tracer import trace_graph
 from simulator.extract.views import EXAMPLES
 from simulator.trace.file import MemoryArrays, TraceSpool
 from simulator.trace.trace import Trace, load_trace, trace_file_name
@@ -66,39 +67,33 @@ def extract(
         stack.enter_context(_evaluating(model))
         images = checked_batches(batches, model)
         first = next(images)
-        graph = trace_graph(model, first[:1].repeat(EXAMPLES, *[1] * (first.dim() - 1)), name)
-        plan = make_plan(graph)
-        pruning = None
-        if request is not None:
-            epsilons = request.per_layer(plan)
-            plan = make_plan(graph, epsilons if side == "ifm" else ())
-            scale = None
-            if relative:
-                seen = batches if calibration is None else calibration
-                scale = _channel_maxima(model, plan, checked_batches(seen, model, "calibration"), name, side)
-            pruning = request.resolved(epsilons, scale)
-        recorder = Recorder(name, plan, spool, pruning, side)
+        plan, epsilons = _planned(model, first, name, request)
+        if request is not None and relative:
+            seen = checked_batches(batches if calibration is None else calibration, model, "calibration")
+            epsilons = request.scaled(epsilons, _channel_maxima(model, plan, seen, name, side))
+        pruning = None if request is None else request.resolved(epsilons)
+        recorder = Recorder(name, plan, spool, pruning)
+        images = chain([first], images)
+        del first
         count = 0
-        for batch in chain([first], images):
+        for batch in images:
             _run(model, batch, recorder, scores, pruning)
             count += len(batch)
             if progress is not None:
                 progress(count, total)
         for layer, kernel_map in plan.kernel_maps.items():
             spool.append(f"kernel/{layer}", kernel_map)
+        zero_free = recorder.zero_free
         trace = Trace(
             name,
             plan.layers,
-            [
-                replace(tensor, zero_free=index in recorder.zero_free and not tensor.parts)
-                for index, tensor in enumerate(plan.tensors)
-            ],
+            [replace(tensor, zero_free=index in zero_free) for index, tensor in enumerate(plan.tensors)],
             image_count=count,
             accuracy=scores.accuracy(count, 1.0 if pruning is not None and pruning.changes_nothing else None),
             pruning=None if request is None or pruning is None else request.record(pruning.epsilons),
             provenance=_provenance(plan, provenance),
         )
-        not_needed = {f"map/{tensor}" for tensor in recorder.zero_free}
+        not_needed = {f"map/{tensor}" for tensor in zero_free}
         if isinstance(spool, TraceSpool):
             spool.finish(trace.graph(), not_needed)
             return load_trace(spool.path)
@@ -110,8 +105,8 @@ def extract_shapes(
 ) -> Trace:
     """The trace of shapes only of `model` on images [C, H, W].
 
-    The model runs where its parameters are: one made under `torch.device("meta")` computes and allocates nothing. Raises
-    InputError when it fails on that input.
+    The model runs where its parameters are: one made under `torch.device("meta")` computes and allocates nothing.
+    Raises InputError when it fails on that input.
     """
     parameter = next(chain(model.parameters(), model.buffers()), torch.empty(0))
     floating = parameter.dtype if parameter.is_floating_point() else torch.get_default_dtype()
@@ -157,6 +152,18 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def _planned(
+    model: nn.Module, batch: torch.Tensor, name: str, request: PruningRequest | None
+) -> tuple[Plan, dict[str, float]]:
+    """The plan of recording the network, and the epsilons asked for by layer."""
+    graph = trace_graph(model, batch[:1].repeat(EXAMPLES, *[1] * (batch.dim() - 1)), name)
+    plan = make_plan(graph)
+    if request is None:
+        return plan, {}
+    epsilons = request.per_layer(plan)
+    return (make_plan(graph, epsilons) if request.side == "ifm" else plan), epsilons
+
+
 def _run(
     model: nn.Module, batch: torch.Tensor, recorder: Recorder, scores: Scores, pruning: DynamicPruning | None
 ) -> None:
@@ -164,17 +171,19 @@ def _run(
     unpruned = None
     if pruning is not None and not pruning.changes_nothing:
         unpruned = model(batch.clone())
-    scores.add(recorder.run(model, batch), unpruned)
+    scores.add(len(batch), recorder.run(model, batch), unpruned)
 
 
 def _channel_maxima(
     model: nn.Module, plan: Plan, images: Iterable[torch.Tensor], name: str, side: Side
 ) -> Callable[[str], float]:
+    """The mean channel maximum of what each layer writes (or, on the IFM's side, reads), from a run without pruning."""
     maxima = ChannelMaxima()
-    recorder = Recorder(name, plan, None, maxima, side)
+    recorder = Recorder(name, plan, maxima)
     for batch in images:
         recorder.run(model, batch)
-    return maxima.mean
+    layers = {layer.name: layer for layer in plan.layers}
+    return lambda layer: maxima.mean(layers[layer].output if side == "ofm" else layers[layer].inputs[0])
 
 
 def _provenance(plan: Plan, given: Mapping[str, Any] | None) -> dict[str, Any]:

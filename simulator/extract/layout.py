@@ -1,8 +1,8 @@
 """How the elements of one image lie in an operator's raw output, and how to read them as feature maps [N, C, H, W].
 
-A raw output has its batch axis anywhere: [N, C, H, W], [T, N, D], [N·heads, T, d]. Flattened, it is (outer, N, inner), and
-without the batch axis one image is a vector of outer·inner elements. A `Layout` says where that axis is and in which
-order the vector's elements make up (C, H, W).
+A raw output has its batch axis anywhere: [N, C, H, W], [T, N, D], [N·heads, T, d]. Flattened, it is (outer, N, inner),
+and without the batch axis one image is a vector of outer·inner elements. A `Layout` says where that axis is and in
+which order the vector's elements make up (C, H, W).
 """
 
 from dataclasses import dataclass
@@ -51,8 +51,8 @@ def as_strided(index: torch.Tensor) -> Strided | None:
 class Layout:
     """Where the feature maps of a raw output are.
 
-    shape: (C, H, W) to read. elements: of one image in the raw output. inner: how many of them lie behind the batch axis.
-    order: the positions, in one image's vector, of the elements of (C, H, W) in turn; None for 0, 1, 2…
+    shape: (C, H, W) to read. elements: of one image in the raw output. inner: how many of them lie behind the batch
+    axis. order: the positions, in one image's vector, of the elements of (C, H, W) in turn; None for 0, 1, 2…
     """
 
     shape: Shape

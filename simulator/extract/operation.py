@@ -11,7 +11,7 @@ from simulator.extract.views import BatchAxis, Role, Seen
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of an aten operator: its bare name, its arguments by the schema's names, and which of them are feature maps.
+    """One call of an aten operator: its bare name, its arguments by the schema's names, the feature maps among them.
 
     shape is that of the first output.
     """
@@ -40,10 +40,12 @@ class Operation:
 
     operator is `Layer.operator`, label the name it has when folded into another layer. operands: what it reads, and the
     role that each reading must have (None: as it is stored). axis: the batch axis of its first output; role: how that
-    output is stored (None: as the first operand). kernel … groups as in `Layer`; weight: the kernel's values, [K, C/groups,
-    R, S]. ifm_argument: where in the call the IFM is, for the operators whose IFM can be pruned on reading. foldable:
-    whether the layer that produces its operand can do it on the way out. recognised: False for an operator that the
-    table does not know. zero_padding: (top, left, bottom, right) when it does nothing but pad with zeros.
+    output is stored (None: as the first operand). kernel … groups as in `Layer`; weight: the kernel's values,
+    [K, C/groups, R, S]. ifm_argument: where in the call the IFM is, for operators whose IFM can be pruned on reading.
+
+    foldable: whether the layer that produces its operand can do it on the way out. scales: whether it only multiplies
+    by one number. zero_padding: (top, left, bottom, right) when it only pads with zeros. recognised: False for an
+    operator that is described by its sizes alone.
     """
 
     operator: str
@@ -60,6 +62,7 @@ class Operation:
     weight: torch.Tensor | None = None
     ifm_argument: int | None = None
     foldable: bool = False
+    scales: bool = False
     recognised: bool = True
     zero_padding: tuple[int, int, int, int] | None = None
 

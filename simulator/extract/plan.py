@@ -39,8 +39,8 @@ class IfmCopy:
 class Step:
     """What to do at one operator of the run.
 
-    layer: the layer whose output it writes, if any, and layout: how to read that. recordings: by number of the operator's
-    output. ifm: the pruned copy that it reads.
+    layer: the layer whose output it writes, if any, and layout: how to read that. recordings: by number of the
+    operator's output. ifm: the pruned copy that it reads.
     """
 
     func: Any
@@ -54,16 +54,14 @@ class Step:
 class Plan:
     """The trace's layers and tensors, and a step for every operator of the run.
 
-    input: what to record of the network's input. kernel_maps: packed zero-map by layer index. prunable: the layers whose
-    output may be pruned; array_layers: those that read an IFM that may be.
-    unrecognised: operators outside the table.
+    input: what to record of the network's input. kernel_maps: packed zero-map by layer index. prunable: the layers
+    whose output may be pruned; array_layers: those whose IFM may be. unrecognised: operators outside the table.
     """
 
     layers: list[Layer]
     tensors: list[Tensor]
     steps: list[Step]
     input: list[Recording]
-    input_layout: Layout
     kernel_maps: dict[int, npt.NDArray[np.uint8]]
     prunable: list[str]
     array_layers: list[str]
@@ -97,7 +95,6 @@ class _Planner:
             tensors=self._tensors,
             steps=self._steps,
             input=self._readings[id(graph.input)],
-            input_layout=graph.input.layout,
             kernel_maps={
                 index: folded.operator.kernel_map
                 for index, folded in enumerate(self._folded)

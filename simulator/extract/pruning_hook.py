@@ -40,7 +40,8 @@ def flagged_tiles(maps: torch.Tensor, epsilon: float, tile: tuple[int, int], rul
     rows, columns = min(tile[0], height), min(tile[1], width)
     below, beside = -height % rows, -width % columns
     small = F.pad(small_elements(maps, epsilon).to(torch.int32), (0, beside, 0, below))
-    count = small.unflatten(-1, (-1, columns)).unflatten(-3, (-1, rows)).sum((-3, -1), dtype=torch.int64)
+    grid = small.reshape(*small.shape[:2], -1, rows, small.shape[-1] // columns, columns)
+    count = grid.sum((-3, -1), dtype=torch.int64)
     tall = torch.full((count.shape[-2], 1), rows, dtype=torch.int64, device=maps.device)
     wide = torch.full((1, count.shape[-1]), columns, dtype=torch.int64, device=maps.device)
     tall[-1], wide[:, -1] = rows - below, columns - beside
@@ -76,21 +77,3 @@ class DynamicPruning:
         if self.granularity == "tile" and self.tile is not None:
             return flagged_tiles(maps, epsilon, self.tile, self.rule)
         return flagged_feature_maps(maps, epsilon, self.rule)
-
-
-class ChannelMaxima:
-    """The mean over images and channels of each layer's channel maximum |x|, by which a relative epsilon is scaled."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
-
-    def flagged(self, layer: str, maps: torch.Tensor) -> None:
-        """Takes in a layer's feature maps [N, C, H, W] and prunes nothing."""
-        maxima = maps.detach().float().abs().amax((-2, -1))
-        self._sums[layer] = self._sums.get(layer, 0.0) + float(maxima.double().sum())
-        self._counts[layer] = self._counts.get(layer, 0) + maxima.numel()
-
-    def mean(self, layer: str) -> float:
-        """The mean channel maximum of a layer that was seen."""
-        return self._sums[layer] / self._counts[layer]

@@ -62,10 +62,17 @@ class PruningRequest:
                 raise InputError(f"epsilon for layer '{name}': it cannot be pruned ({reason})")
         return {name: float(self.epsilon[name]) for name in candidates if name in self.epsilon}
 
-    def resolved(self, epsilons: Mapping[str, float], scale: Callable[[str], float] | None) -> DynamicPruning:
-        """What to do in the run; `scale` gives what a relative epsilon of a layer is multiplied with."""
-        absolute = {name: value if scale is None else value * scale(name) for name, value in epsilons.items()}
-        return DynamicPruning(absolute, self.granularity, self.tile, self.rule, self.side)
+    def scaled(self, epsilons: Mapping[str, float], scale: Callable[[str], float]) -> dict[str, float]:
+        """Relative epsilons times each layer's scale; raises InputError where that is no number."""
+        absolute = {name: epsilon * scale(name) for name, epsilon in epsilons.items()}
+        for name, epsilon in absolute.items():
+            if not math.isfinite(epsilon):
+                raise InputError(f"relative epsilon of layer '{name}': its feature maps hold NaN or infinity")
+        return absolute
+
+    def resolved(self, epsilons: Mapping[str, float]) -> DynamicPruning:
+        """What to do in the run with these absolute epsilons."""
+        return DynamicPruning(epsilons, self.granularity, self.tile, self.rule, self.side)
 
     def record(self, applied: Mapping[str, float]) -> RecordedPruning:
         """The record in the trace."""

@@ -1,4 +1,4 @@
-"""The run that records: at each operator whose output the trace stores, zero-map, non-zero counts and channel maxima."""
+"""The run that records zero-map, non-zero counts and channel maxima of each tensor of the trace as it is written."""
 
 from typing import Any, Protocol
 
@@ -6,13 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from simulator.errors import InputError
+from simulator.extract.dispatch import OperatorMode
 from simulator.extract.plan import IfmCopy, Plan, Recording, Step
-from simulator.extract.pruning_hook import Side
-from simulator.extract.raw_graph import is_composite
-from simulator.extract.views import is_transparent
+from simulator.extract.pruning_hook import DynamicPruning
+from simulator.extract.views import EXAMPLES, is_transparent
 
 Array = npt.NDArray[Any]
 
@@ -24,11 +23,23 @@ class Sink(Protocol):
         """Adds entries (first axis: images) to the end of array `key`."""
 
 
-class Pruner(Protocol):
-    """What decides which elements become zero while the network runs."""
+class ChannelMaxima:
+    """A sink that keeps of each tensor only the mean over images and channels of the channel maximum |x|."""
 
-    def flagged(self, layer: str, maps: torch.Tensor) -> torch.Tensor | None:
-        """Which elements of a layer's feature maps [N, C, H, W] become zero; None for none of them."""
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def append(self, key: str, array: Array) -> None:
+        """Takes in the channel maxima of some images."""
+        if key.startswith("max/"):
+            self._sums[key] = self._sums.get(key, 0.0) + float(array.sum(dtype=np.float64))
+            self._counts[key] = self._counts.get(key, 0) + array.size
+
+    def mean(self, tensor: int) -> float:
+        """The mean channel maximum of a tensor that was recorded."""
+        key = f"max/{tensor}"
+        return self._sums[key] / self._counts[key]
 
 
 class MapPacker:
@@ -40,7 +51,8 @@ class MapPacker:
     def pack(self, maps: torch.Tensor) -> tuple[Array, Array, Array]:
         """The zero-map uint8 [N, C, ceil(H·W/8)], non-zero counts uint32 [N, C] and max |x| float32 [N, C].
 
-        -0.0 is zero, NaN is not.
+        -0.0 is zero, NaN is not. All of it is numpy: PyTorch's threads would have to meet once per operator, and that
+        costs more than they save on a machine that has other work.
         """
         images, channels, height, width = maps.shape
         elements = height * width
@@ -52,43 +64,48 @@ class MapPacker:
             self._scratch = np.empty(images * channels * size * 8, np.bool_)
         bits = self._scratch[: images * channels * size * 8].reshape(images, channels, size * 8)
         bits[..., elements:] = False
-        np.not_equal(flat.cpu().numpy(), 0, out=bits[..., :elements])
+        values = flat.cpu().numpy()
+        np.not_equal(values, 0, out=bits[..., :elements])
         packed = np.packbits(bits.reshape(-1)).reshape(images, channels, size)
         nonzero = np.bitwise_count(packed).sum(axis=-1, dtype=np.uint32)
-        maximum = torch.maximum(flat.amax(-1), -flat.amin(-1)).float().cpu().numpy()
-        return packed, nonzero, maximum
+        maximum = np.maximum(values.max(axis=-1), -values.min(axis=-1))
+        return packed, nonzero, maximum.astype(np.float32)
 
 
-class Recorder(TorchDispatchMode):
-    """Runs a network along a plan, prunes on the way and hands every stored tensor's arrays to `sink`.
+class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
+    """Runs a network along a plan, prunes on the way and hands every stored tensor's arrays to `sink`, if any."""
 
-    Without a sink nothing is recorded (a calibration run).
-    """
-
-    def __init__(
-        self, name: str, plan: Plan, sink: Sink | None, pruner: Pruner | None = None, side: Side = "ofm"
-    ) -> None:
+    def __init__(self, name: str, plan: Plan, sink: Sink | None, pruner: DynamicPruning | None = None) -> None:
         super().__init__()
         self._name = name
         self._plan = plan
         self._sink = sink
         self._pruner = pruner
         self._packer = MapPacker()
-        self._prunable = frozenset(plan.prunable if side == "ofm" else ())
+        self._prunable = frozenset(plan.prunable if pruner is not None and pruner.side == "ofm" else ())
         self._position = 0
         self._images = 0
+        self._recorded_images = 0
+        self._same_alone: bool | None = None
         self._zeros_seen: set[int] = set()
 
     @property
     def zero_free(self) -> set[int]:
-        """The tensors that had no zero in any image so far."""
-        return set(range(len(self._plan.tensors))) - self._zeros_seen
+        """The recorded tensors that had no zero in any image so far."""
+        recorded = {index for index, tensor in enumerate(self._plan.tensors) if not tensor.parts}
+        return recorded - self._zeros_seen
 
     def run(self, model: nn.Module, batch: torch.Tensor) -> Any:
-        """The network's output on a batch [N, C, H, W], everything recorded.
+        """The network's output on a batch [N, C, H, W], all recorded; a single image may appear in it twice.
 
         Raises InputError when the network runs other operators than it did on the example, or on other sizes.
         """
+        self._recorded_images = len(batch)
+        if len(batch) == 1 and not self._runs_alone(model, batch):
+            batch = batch.repeat(EXAMPLES, *[1] * (batch.dim() - 1))
+        return self._run(model, batch)
+
+    def _run(self, model: nn.Module, batch: torch.Tensor) -> Any:
         self._position = 0
         self._images = len(batch)
         self._record(self._plan.input, batch)
@@ -98,17 +115,27 @@ class Recorder(TorchDispatchMode):
             raise self._departure("stops early")
         return result
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if is_composite(func):
-            with self:
-                return func.decompose(*args, **kwargs)
+    def _runs_alone(self, model: nn.Module, image: torch.Tensor) -> bool:
+        """Whether a single image runs the same operators as EXAMPLES of them.
+
+        PyTorch itself takes another road for some products: a transposed batch of one image is contiguous.
+        """
+        if self._same_alone is None:
+            try:
+                Recorder(self._name, self._plan, None)._run(model, image.clone())
+                self._same_alone = True
+            except InputError:
+                self._same_alone = False
+        return self._same_alone
+
+    def operator(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs an operator; at those of the plan that says so, prunes and records."""
         if is_transparent(func):
             return func(*args, **kwargs)
         step = self._next(func)
         if step.ifm is not None:
-            args = list(args)
-            args[step.ifm.argument] = self._pruned_ifm(step.ifm, args[step.ifm.argument])
+            place = step.ifm.argument
+            args = (*args[:place], self._pruned_ifm(step.ifm, args[place]), *args[place + 1 :])
         result = func(*args, **kwargs)
         if step.layout is not None:
             self._prune(step, result[0] if isinstance(result, list | tuple) else result)
@@ -127,8 +154,8 @@ class Recorder(TorchDispatchMode):
 
     def _departure(self, what: str) -> InputError:
         return InputError(
-            f"network '{self._name}' {what} (operator {self._position}): its control flow depends on the input, and only "
-            "networks that run the same operators on every input can be recorded"
+            f"network '{self._name}' {what} (operator {self._position}): its control flow depends on the input, "
+            "and only networks that run the same operators on every input can be recorded"
         )
 
     def _prune(self, step: Step, raw: torch.Tensor) -> None:
@@ -142,13 +169,11 @@ class Recorder(TorchDispatchMode):
             step.layout.erase(raw, mask)
 
     def _pruned_ifm(self, ifm: IfmCopy, argument: torch.Tensor) -> torch.Tensor:
-        if self._pruner is None:
-            return argument
         layout = ifm.recording.layout
         pruned = argument.clone()
         inside = _without_padding(pruned, ifm.padding)
         self._check_size(layout.elements, inside)
-        mask = self._pruner.flagged(ifm.layer, layout.read(inside))
+        mask = None if self._pruner is None else self._pruner.flagged(ifm.layer, layout.read(inside))
         if mask is not None:
             layout.erase(inside, mask)
         self._record([ifm.recording], inside)
@@ -157,8 +182,8 @@ class Recorder(TorchDispatchMode):
     def _check_size(self, elements: int, raw: torch.Tensor) -> None:
         if raw.numel() != elements * self._images:
             raise InputError(
-                f"network '{self._name}': {raw.numel()} elements for {self._images} images where one image of the example "
-                f"had {elements}; all images need the same size, and the network may not depend on their number"
+                f"network '{self._name}': {raw.numel()} elements for {self._images} images, where one image of the "
+                f"first batch had {elements}; all images need the same size, whatever the size of the batch"
             )
 
     def _record(self, recordings: list[Recording], raw: torch.Tensor) -> None:
@@ -167,7 +192,7 @@ class Recorder(TorchDispatchMode):
         for recording in recordings:
             layout, tensor = recording.layout, recording.tensor
             self._check_size(layout.elements, raw)
-            maps = layout.read(raw)
+            maps = layout.read(raw)[: self._recorded_images]
             packed, nonzero, maximum = self._packer.pack(maps)
             if int(nonzero.sum(dtype=np.int64)) != maps.numel():
                 self._zeros_seen.add(tensor)

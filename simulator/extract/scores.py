@@ -13,15 +13,15 @@ from simulator.trace.records import Accuracy
 Labels = Sequence[int] | npt.NDArray[Any]
 
 
-def logits_of(result: Any) -> torch.Tensor | None:
-    """The logits [N, classes] among a network's results: the first tensor, or the one named "logits" or "out"."""
+def logits_of(result: Any, images: int) -> torch.Tensor | None:
+    """The logits [images, classes] among a network's results: the first tensor, or the one named "logits" or "out"."""
     if isinstance(result, Mapping):
         result = next((result[key] for key in ("logits", "out") if key in result), next(iter(result.values()), None))
     elif isinstance(result, list | tuple):
         result = result[0] if result else None
     if not isinstance(result, torch.Tensor) or result.dim() < 2 or not result.is_floating_point():
         return None
-    return result.flatten(1)
+    return result[:images].flatten(1)
 
 
 class Scores:
@@ -33,9 +33,8 @@ class Scores:
         if labels is not None:
             self._labels = np.asarray(labels)
             if self._labels.ndim != 1 or (self._labels.size and self._labels.dtype.kind not in "iu"):
-                raise InputError(
-                    f"labels: shape {list(self._labels.shape)} of {self._labels.dtype}, expected one class number per image"
-                )
+                found = f"{self._labels.dtype} of shape {list(self._labels.shape)}"
+                raise InputError(f"labels: {found}, expected one class number per image")
         self._images = self._top1 = self._top5 = self._agreeing = 0
         self._has_top5 = True
         self._compared = False
@@ -45,13 +44,12 @@ class Scores:
         """How many labels were given."""
         return None if self._labels is None else len(self._labels)
 
-    def add(self, result: Any, reference: Any = None) -> None:
-        """Takes in a network's result on a batch, and the reference network's on the same.
+    def add(self, images: int, result: Any, reference: Any = None) -> None:
+        """Takes in a network's result on a batch of `images`, and the reference network's on the same.
 
         Raises InputError when there are fewer labels than images, a label is no class, or there are no logits to judge.
         """
-        logits = logits_of(result)
-        expected = logits_of(reference)
+        logits, expected = logits_of(result, images), logits_of(reference, images)
         if logits is not None and expected is not None:
             self._compared = True
             self._agreeing += int((logits.argmax(1) == expected.argmax(1)).sum())
@@ -59,8 +57,6 @@ class Scores:
             if logits is None:
                 raise InputError("labels: the network's result is not [N, classes], so it has no accuracy")
             self._judge(logits, self._labels)
-        elif logits is not None:
-            self._images += len(logits)
 
     def _judge(self, logits: torch.Tensor, labels: npt.NDArray[Any]) -> None:
         first, self._images = self._images, self._images + len(logits)

@@ -1,24 +1,25 @@
-"""The operators of the vector unit: pooling, element-wise, normalisation, softmax, reduction, concatenation and the rest."""
+"""The operators of the vector unit: pooling, elementwise, normalisation, softmax, reduction, concatenation, padding."""
 
-from collections.abc import Callable
+import torch
 
 from simulator.extract.array_operators import batch_first, last_two, map_role
-from simulator.extract.layout import product, same_order
+from simulator.extract.layout import product
 from simulator.extract.operation import Call, Operation, describes
 from simulator.extract.views import (
     BatchAxis,
     MixedImagesError,
     Role,
     Seen,
-    channels_last_role,
     divided,
     natural_role,
+    usual_reading,
 )
 
 _ACTIVATIONS = (
-    "relu leaky_relu gelu silu sigmoid tanh hardswish hardsigmoid elu celu softplus mish hardshrink softshrink threshold"
-    " rrelu_with_noise log_sigmoid_forward hardtanh clamp clamp_min clamp_max _prelu_kernel relu6"
-).split()
+    *("relu", "leaky_relu", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "elu", "celu", "softplus"),
+    *("mish", "hardshrink", "softshrink", "threshold", "rrelu_with_noise", "log_sigmoid_forward", "hardtanh", "clamp"),
+    *("clamp_min", "clamp_max", "_prelu_kernel", "relu6"),
+)
 _CONSTANT_FORMS = {"add": "add_constant", "sub": "add_constant", "rsub": "add_constant", "mul": "scale", "div": "scale"}
 _TWO_OPERANDS = {"add": "add", "sub": "subtract", "rsub": "subtract", "mul": "multiply", "div": "divide"}
 
@@ -33,6 +34,18 @@ def _activation_name(call: Call) -> str:
     return {"_prelu_kernel": "prelu", "log_sigmoid_forward": "log_sigmoid"}.get(call.name, call.name)
 
 
+def _unexpanded(seen: Seen) -> Seen:
+    """The view without the dimensions along which `expand` repeats the same elements."""
+    index = seen.index
+    if index is None:
+        return seen
+    for dim, size in enumerate(seen.dims):
+        first = index.narrow(dim, 0, 1)
+        if size > 1 and dim != seen.axis.dim and torch.equal(first.expand_as(index), index):
+            return _unexpanded(Seen(seen.value, tuple(first.shape), seen.axis, first))
+    return seen
+
+
 def _broadcast_axis(call: Call, seen: Seen) -> BatchAxis:
     """The batch axis of a result that a feature map was broadcast to (sizes are aligned at the last dimension)."""
     return BatchAxis(seen.axis.dim + len(call.shape) - len(seen.dims), seen.axis.stride)
@@ -41,7 +54,8 @@ def _broadcast_axis(call: Call, seen: Seen) -> BatchAxis:
 @describes(*_ACTIVATIONS)
 def elementwise(call: Call) -> Operation:
     """Any operator that works element by element: an activation, an addition, a scaling."""
-    maps = sorted(call.feature_maps, key=lambda seen: -seen.elements)
+    maps = [_unexpanded(seen) for seen in call.feature_maps]
+    maps.sort(key=lambda seen: -seen.elements)
     axis = _broadcast_axis(call, maps[0])
     if any(_broadcast_axis(call, seen) != axis for seen in maps):
         raise MixedImagesError
@@ -49,11 +63,15 @@ def elementwise(call: Call) -> Operation:
     if len(maps) > 1:
         operator = _TWO_OPERANDS.get(call.name, "elementwise")
         return Operation(operator, call.name, tuple((seen, None) for seen in maps), axis)
-    if call.name in _ACTIVATIONS:
+    if call.name == "div" and "other" in call.seen:
+        operator, label = "divide", "reciprocal"
+    elif call.name in _ACTIVATIONS:
         operator, label = "activation", _activation_name(call)
     else:
         operator, label = _TWO_OPERANDS.get(call.name, "elementwise"), _CONSTANT_FORMS.get(call.name, call.name)
-    return Operation(operator, label, ((maps[0], None),), axis, foldable=same_size)
+    factor = call.arguments.get("other")
+    scales = label == "scale" and (not isinstance(factor, torch.Tensor) or factor.numel() == 1)
+    return Operation(operator, label, ((maps[0], None),), axis, foldable=same_size, scales=scales and same_size)
 
 
 @describes(
@@ -67,11 +85,11 @@ def elementwise(call: Call) -> Operation:
     "_batch_norm_no_update",
 )
 def _batch_norm(call: Call) -> Operation:
-    """Batch norm with stored statistics scales and shifts; with those of its input (instance norm) it is a normalisation."""
+    """With stored statistics it scales and shifts; with its input's own (instance norm) it is a normalisation."""
     seen = call.feature_maps[0]
     if call.arguments.get("training", call.arguments.get("train", False)):
         return Operation("normalisation", "normalisation", ((seen, None),), seen.axis)
-    return Operation("batch_norm", "batch_norm", ((seen, None),), seen.axis, foldable=seen.whole)
+    return Operation("batch_norm", "batch_norm", ((seen, None),), seen.axis, foldable=True)
 
 
 def _same_shape(operator: str, *names: str) -> None:
@@ -108,7 +126,7 @@ def _pooling(operator: str, *names: str) -> None:
         right = max(left, _overhang(ifm.dims[-1], out[-1], reach[1], stride[1], left))
         return Operation(
             operator,
-            operator,
+            call.name,
             ((ifm, role),),
             axis,
             out_role,
@@ -179,7 +197,7 @@ def _reduction(call: Call) -> Operation:
 
 @describes("cat", "stack")
 def _concatenation(call: Call) -> Operation:
-    """Channels are taken to be the last dimension where that lets more of the operands be read as they are stored."""
+    """All operands and the result are read as is usual for the first operand."""
     maps, rank = call.feature_maps, len(call.shape)
     dim = call["dim"] % rank
     axis = maps[0].axis
@@ -188,26 +206,15 @@ def _concatenation(call: Call) -> Operation:
         axis = maps[0].axis
     if any(seen.axis != axis for seen in maps):
         raise MixedImagesError
-    candidates: list[Callable[[tuple[int, ...], BatchAxis], Role]] = [natural_role]
-    if rank >= 4:
-        candidates.append(channels_last_role)
-    role = max(
-        candidates, key=lambda candidate: sum(reads_as_stored(seen, candidate(seen.dims, axis)) for seen in maps)
-    )
-    out_role = role(divided(call.shape, axis), axis)
-    return Operation("concat", "concat", tuple((seen, role(seen.dims, axis)) for seen in maps), axis, out_role)
+    role = usual_reading(maps[0])
+    operands = tuple((seen, role(seen.dims, axis)) for seen in maps)
+    return Operation("concat", "concat", operands, axis, role(divided(call.shape, axis), axis))
 
 
 def _unsqueezed(seen: Seen, dim: int) -> Seen:
     axis = BatchAxis(seen.axis.dim + (dim <= seen.axis.dim), seen.axis.stride)
     index = None if seen.index is None else seen.index.unsqueeze(dim)
     return Seen(seen.value, (*seen.dims[:dim], 1, *seen.dims[dim:]), axis, index)
-
-
-def reads_as_stored(seen: Seen, role: Role) -> bool:
-    """Whether a reading in this role meets a value's elements in the order in which they are stored."""
-    layout = seen.value.layout
-    return seen.whole and same_order(role.order(seen), layout.order, layout.elements)
 
 
 def _resampling(operator: str, *names: str) -> None:
@@ -221,22 +228,22 @@ def _resampling(operator: str, *names: str) -> None:
 
 _resampling(
     "upsample",
-    *"upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d"
-    " upsample_linear1d upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d _upsample_bilinear2d_aa"
-    " _upsample_bicubic2d_aa grid_sampler_2d".split(),
+    *("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "_upsample_nearest_exact1d"),
+    *("_upsample_nearest_exact2d", "upsample_linear1d", "upsample_bilinear2d", "upsample_bicubic2d"),
+    *("upsample_trilinear3d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "grid_sampler_2d"),
 )
-_resampling("pad", *"reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d".split())
+_resampling("pad", *["reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"])
 
 
 @describes("constant_pad_nd")
 def _constant_pad(call: Call) -> Operation:
     """Padding; with zeros around feature maps it can become the padding of the convolution that reads it."""
     seen = call.feature_maps[0]
-    pads = list(call["pad"])
+    pads: list[int] = list(call["pad"])
     axis = seen.axis
     if len(pads) > 2 * (len(seen.dims) - axis.dim - 1) and any(pads[2 * (len(seen.dims) - axis.dim - 1) :]):
         raise MixedImagesError
-    left, right, top, bottom = (pads + [0, 0, 0, 0])[:4]
+    left, right, top, bottom = [*pads, 0, 0, 0, 0][:4]
     around = axis.dim == 0 and len(seen.dims) == 4 and min(pads) >= 0 and not any(pads[4:])
     zeros = around and call["value"] in (0, None)
     role = map_role(seen.dims) if around else None

@@ -1,16 +1,18 @@
 """What an operator sees of a value: views, copies and permutations keep a value's identity.
 
-A value is followed through views by an index tensor: the very view that the network takes of a feature map, taken of the
-numbers 0, 1, 2…, tells which element ended up where. The network runs on EXAMPLES images, so the same numbers tell which
-axis is the batch.
+A value is followed through views by an index tensor: the very view that the network takes of a feature map, taken of
+the numbers 0, 1, 2…, tells which element ended up where. The network runs on EXAMPLES images, so the same numbers tell
+which axis is the batch.
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from simulator.extract.dispatch import operator_name
 from simulator.extract.layout import Layout, ascending, inverse, is_row_major, product
 from simulator.trace.records import Shape
 
@@ -18,25 +20,25 @@ EXAMPLES = 2
 """How many images the network is traced with; with one, the batch axis could not be told from an axis of size 1."""
 
 _ROW_MAJOR = frozenset(
-    "view _unsafe_view reshape _reshape_alias flatten unflatten squeeze unsqueeze detach alias lift_fresh clone contiguous"
-    " _to_copy lift".split()
+    {
+        *("view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "unflatten", "squeeze", "unsqueeze"),
+        *("detach", "alias", "lift_fresh", "clone", "contiguous", "_to_copy", "lift"),
+    }
 )
 _REARRANGING = frozenset(
-    "t transpose permute expand slice split split_with_sizes unsafe_split unsafe_split_with_sizes chunk unbind select"
-    " narrow movedim diagonal unfold roll flip channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle"
-    " repeat".split()
+    {
+        *("t", "transpose", "permute", "expand", "slice", "split", "split_with_sizes", "unsafe_split"),
+        *("unsafe_split_with_sizes", "chunk", "unbind", "select", "narrow", "movedim", "diagonal", "unfold", "roll"),
+        *("flip", "channel_shuffle", "native_channel_shuffle", "pixel_shuffle", "pixel_unshuffle", "repeat"),
+    }
 )
 _COPYING = frozenset(
-    "clone contiguous _to_copy roll flip channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle repeat"
-    " unsafe_split unsafe_split_with_sizes".split()
+    {
+        *("clone", "contiguous", "_to_copy", "roll", "flip", "channel_shuffle", "native_channel_shuffle"),
+        *("pixel_shuffle", "pixel_unshuffle", "repeat", "unsafe_split", "unsafe_split_with_sizes"),
+    }
 )
 COPY_INTO = "copy"
-
-
-def operator_name(func: Any) -> str:
-    """The bare name of an aten operator: "relu" for aten.relu_.default."""
-    name: str = func.overloadpacket.__name__
-    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
 
 
 @functools.cache
@@ -124,8 +126,8 @@ def clear_caches() -> None:
 class Seen:
     """What an operator sees of one image of a value.
 
-    dims: the tensor's sizes with the batch axis's divided by the number of images. index: each element's position in one
-    image's vector, of shape dims; None for 0, 1, 2…
+    dims: the tensor's sizes with the batch axis's divided by the number of images. index: each element's position in
+    one image's vector, of shape dims; None for 0, 1, 2…
     """
 
     value: Value
@@ -141,7 +143,9 @@ class Seen:
     @property
     def positions(self) -> torch.Tensor:
         """`index`, spelled out."""
-        return _count(self.elements).view(self.dims) if self.index is None else self.index
+        if self.index is not None:
+            return self.index
+        return torch.arange(self.elements, dtype=torch.int32).view(self.dims)
 
     @functools.cached_property
     def whole(self) -> bool:
@@ -186,8 +190,9 @@ def divided(shape: tuple[int, ...], axis: BatchAxis) -> tuple[int, ...]:
 
 def first_image(tensor: torch.Tensor, axis: BatchAxis) -> torch.Tensor:
     """The first image's part of a tensor of EXAMPLES images."""
-    split = tensor.unflatten(axis.dim, (-1, EXAMPLES, axis.stride)).select(axis.dim + 1, 0)
-    return split.flatten(axis.dim, axis.dim + 1)
+    before, size, after = tensor.shape[: axis.dim], tensor.shape[axis.dim], tensor.shape[axis.dim + 1 :]
+    apart = tensor.reshape(*before, -1, EXAMPLES, axis.stride, *after).select(axis.dim + 1, 0)
+    return apart.reshape(*before, size // EXAMPLES, *after)
 
 
 def inner_size(dims: tuple[int, ...], axis: BatchAxis) -> int:
@@ -250,23 +255,47 @@ def permuted_count(dims: tuple[int, ...], permutation: tuple[int, ...]) -> torch
     return _count(product(dims)).view(dims).permute(permutation).reshape(-1)
 
 
+Reading = Callable[[tuple[int, ...], BatchAxis], Role]
+
+
 def natural_role(dims: tuple[int, ...], axis: BatchAxis) -> Role:
-    """The usual reading: [F] is (F, 1, 1), [T, D] is (D, T, 1), [C, H, W] is itself, more dimensions are merged into H."""
-    real = [dim for dim in range(len(dims)) if dim != axis.dim or dims[dim] != 1]
-    dropped = [dim for dim in range(len(dims)) if dim not in real]
-    if len(real) == 2:
-        real.reverse()
-    sizes = [dims[dim] for dim in real] or [1]
-    if len(real) <= 2:
-        shape = (sizes[0], product(tuple(sizes[1:])), 1)
-    else:
-        shape = (sizes[0], product(tuple(sizes[1:-1])), sizes[-1])
-    return Role((*dropped, *real), shape)
+    """The usual reading: [F] as (F, 1, 1), [T, D] as (D, T, 1), [C, H, W] as it is; H takes any further dimensions."""
+    own = _own_dimensions(dims, axis)
+    return _role(dims, own[::-1] if len(own) == 2 else own)
 
 
 def channels_last_role(dims: tuple[int, ...], axis: BatchAxis) -> Role:
     """The reading of [H, W, C] as (C, H, W)."""
-    real = [dim for dim in range(len(dims)) if dim != axis.dim or dims[dim] != 1]
-    dropped = [dim for dim in range(len(dims)) if dim not in real]
-    rows = tuple(dims[dim] for dim in real[:-2])
-    return Role((*dropped, real[-1], *real[:-1]), (dims[real[-1]], product(rows), dims[real[-2]]))
+    own = _own_dimensions(dims, axis)
+    return _role(dims, own[-1:] + own[:-1])
+
+
+def usual_reading(seen: Seen) -> Reading:
+    """The natural reading of a view, or with channels last where only that meets the elements in stored order."""
+    if len(_own_dimensions(seen.dims, seen.axis)) >= 3 and not _keeps_order(seen, natural_role):
+        return channels_last_role if _keeps_order(seen, channels_last_role) else natural_role
+    return natural_role
+
+
+def _own_dimensions(dims: tuple[int, ...], axis: BatchAxis) -> list[int]:
+    """One image's dimensions: without the batch axis, and without those of size 1 beyond three."""
+    own = [dim for dim in range(len(dims)) if dim != axis.dim or dims[dim] != 1]
+    while len(own) > 3 and any(dims[dim] == 1 for dim in own):
+        own.remove(next(dim for dim in own if dims[dim] == 1))
+    return own
+
+
+def _role(dims: tuple[int, ...], own: list[int]) -> Role:
+    """The reading of dimensions `own`, channels first, with the others (of size 1) in front."""
+    others = [dim for dim in range(len(dims)) if dim not in own]
+    sizes = tuple(dims[dim] for dim in own) or (1,)
+    columns = sizes[-1] if len(sizes) > 2 else 1
+    return Role((*others, *own), (sizes[0], product(sizes[1:]) // columns, columns))
+
+
+def _keeps_order(seen: Seen, reading: Reading) -> bool:
+    order, stored = reading(seen.dims, seen.axis).order(seen), seen.value.layout.order
+    places = torch.arange(seen.elements) if order is None else order.long()
+    if stored is not None:
+        places = inverse(stored)[places]
+    return bool((torch.diff(places) > 0).all())
