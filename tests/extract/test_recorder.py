@@ -272,6 +272,8 @@ def test_erasing_clears_exactly_what_reading_shows(data):
 
 def test_tensors_without_zeros_store_no_map(tmp_path):
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sigmoid(), nn.Conv2d(4, 5, 1), nn.ReLU())
+    with torch.no_grad():
+        net[2].weight[0], net[2].bias[0] = -1, -1  # one feature map that ReLU makes zero for certain
     trace = extract(net, torch.rand(3, 3, 4, 4) + 1, name="net", out=tmp_path / "net")
     assert [tensor.zero_free for tensor in trace.tensors] == [True, True, False]
     assert [trace.arrays.shape(f"map/{index}") for index in range(3)] == [None, None, (3, 5, 2)]
