@@ -73,13 +73,16 @@ class Batch:
     def flagged(self, tensor: int) -> bool:
         """Whether flags of this tensor lie in DRAM: the pruning unit saw its feature maps as somebody's OFM.
 
-        A permutation of an OFM has other feature maps than those that were flagged.
+        A permutation of an OFM has other feature maps than those that were flagged; a copy that the recording pruned on
+        the way into a layer has the same ones.
         """
-        record = self.trace.tensors[tensor]
+        record, recorded = self.trace.tensors[tensor], self.trace.pruning
         if not self.pruned or not self.images or self.accelerator.pruning.side != "ofm":
             return False
-        if record.source is not None and self.trace.tensors[record.source].shape != record.shape:
-            return False
+        if record.source is not None:
+            same_shape = self.trace.tensors[record.source].shape == record.shape
+            if not (same_shape and recorded is not None and recorded.side == "ifm"):
+                return False
         return not self.in_memory_from_outside(tensor)
 
     def flag_bytes(self, tensor: int) -> int:
@@ -89,14 +92,23 @@ class Batch:
         return self.size * -(-flag_bits(self.accelerator.pruning, *self.trace.tensors[tensor].shape) // 8)
 
     def stored(self, tensor: int, shape: Shape, images: int) -> StoredFeatureMap:
-        """A tensor as it lies in DRAM, seen by a layer as `images` times (C, H, W) of `shape`."""
+        """A tensor as its producer laid it out in DRAM, seen by a layer as `images` times (C, H, W) of `shape`.
+
+        Where the images count as groups, they lie behind each other like channels.
+        """
         maps = self.maps(tensor)
-        precision = self.accelerator.precision
         raw = self.in_memory_from_outside(tensor) or self.accelerator.compression.feature_map == "raw"
-        nonzero = None if raw or maps.nonzero is None else maps.nonzero.reshape(images, *shape)
-        kept = self._seen(tensor, shape, images) if self.flagged(tensor) else None
-        codec = "raw" if raw else self.accelerator.compression.feature_map
-        return StoredFeatureMap((images, *shape), precision.ifm, codec, nonzero, kept)
+        own = self.trace.tensors[tensor].shape
+        stored = (images, own[0] * (self.size // images), *own[1:])
+        kept = maps.kept if self.flagged(tensor) else None
+        return StoredFeatureMap(
+            stored,
+            self.accelerator.precision.ifm,
+            "raw" if raw else self.accelerator.compression.feature_map,
+            None if raw or maps.nonzero is None else maps.nonzero.reshape(stored),
+            None if kept is None else kept.reshape(*stored[:2], *kept.shape[2:]),
+            None if stored[1:] == shape else shape,
+        )
 
     def _seen(self, tensor: int, shape: Shape, images: int) -> Bools | None:
         """What pruning keeps of a tensor, for a layer that sees the same elements as another (C, H, W) (a flatten)."""
@@ -141,8 +153,11 @@ class Batch:
         present = [image for image in maps if image is not None]
         return np.concatenate(present) if present else None
 
-    def comparisons(self, layer: Layer) -> int:
-        """Comparisons with epsilon: of what a layer writes (side `ofm`), or of what an array layer loads (`ifm`)."""
+    def comparisons(self, layer: Layer, loaded_elements: int) -> int:
+        """Comparisons with epsilon: of what a layer writes (side `ofm`), or of what an array layer loads (`ifm`).
+
+        What is loaded several times is compared as often.
+        """
         if not self.pruned:
             return 0
         if self.accelerator.pruning.side == "ofm":
@@ -151,7 +166,9 @@ class Batch:
             tensor = layer.inputs[0]
         else:
             return 0
-        nonzero = self.maps(tensor).nonzero
-        if nonzero is None:  # the first element of each feature map is above epsilon already
-            return self.size * self.trace.tensors[tensor].shape[0]
-        return sum(compared_elements(image) for image in nonzero)
+        nonzero, record = self.maps(tensor).nonzero, self.trace.tensors[tensor]
+        # Without a map the first element of each feature map is above epsilon already.
+        once = self.size * record.shape[0] if nonzero is None else sum(map(compared_elements, nonzero))
+        if self.accelerator.pruning.side == "ofm":
+            return once
+        return once * -(-loaded_elements // (self.size * record.elements))

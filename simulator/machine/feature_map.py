@@ -23,7 +23,8 @@ class StoredFeatureMap:
     """One tensor of a batch in DRAM.
 
     shape (N, C, H, W); bits per element; nonzero and kept are [N, C, H, W] maps or None when everything counts: nonzero
-    for compression, kept for what dynamic pruning leaves ([N, C, 1, 1] when it flags whole feature maps).
+    for compression, kept for what dynamic pruning leaves ([N, C, 1, 1] when it flags whole feature maps). view: the
+    (C, H, W) in which a layer sees the same elements in the same order (a flatten), when it is not the stored one.
     """
 
     shape: tuple[int, int, int, int]
@@ -31,6 +32,7 @@ class StoredFeatureMap:
     codec: str
     nonzero: Bools | None
     kept: Bools | None
+    view: tuple[int, int, int] | None = None
 
     @property
     def plane_bytes(self) -> int:
@@ -89,39 +91,70 @@ class StoredTiles:
 
 
 def stored_tiles(tensor: StoredFeatureMap, boxes: Boxes) -> StoredTiles:
-    """What loading or storing each tile touches. Tiles of a compressed tensor take whole rows."""
-    owner, plane, first_row, last_row = _planes(tensor, boxes)
-    if tensor.kept is not None and tensor.kept.shape[2:] == (1, 1):
-        alive = tensor.kept.reshape(-1)[plane]
+    """What loading or storing each tile touches.
+
+    Tiles of a compressed tensor take whole rows, and so do tiles of a view. A feature map that is flagged as a whole is
+    not there; of the flagged tiles of others a compressed tensor has only index bits, which stay.
+    """
+    owner, plane, first_row, last_row = _planes(tensor, boxes) if tensor.view is None else _seen_planes(tensor, boxes)
+    if tensor.kept is not None:
+        alive = tensor.kept.any(axis=(2, 3)).reshape(-1)[plane]
         owner, plane, first_row, last_row = owner[alive], plane[alive], first_row[alive], last_row[alive]
-    nothing = np.zeros(boxes.count, np.int64)
-    column_start, column_stop = (bound[owner] for bound in boxes.columns)
     width = tensor.shape[3]
-    elements = np.bincount(
-        owner, weights=(last_row - first_row) * (column_stop - column_start), minlength=boxes.count
-    ).astype(np.int64)
+    if tensor.view is None:
+        column_start, column_stop = (bound[owner] for bound in boxes.columns)
+    else:
+        column_start, column_stop = np.zeros_like(owner), np.full_like(owner, width)
+
+    def per_tile(values: Ints) -> Ints:
+        return np.bincount(owner, weights=values, minlength=boxes.count).astype(np.int64)
+
+    nothing = np.zeros(boxes.count, np.int64)
+    elements = per_tile((last_row - first_row) * (column_stop - column_start))
     if tensor.codec != "raw":
         sizes, index = tensor.row_bits()
         first_bit, last_bit = _cumulative(sizes, plane, first_row, last_row)
         start, stop = first_bit // 8, -(-last_bit // 8)
         runs = RunTable.of(boxes.count, owner, plane * tensor.plane_bytes + start, stop - start)
         index_start, index_stop = _cumulative(index, plane, first_row, last_row)
-        index_bits = np.bincount(owner, weights=index_stop - index_start, minlength=boxes.count).astype(np.int64)
-        entries = np.bincount(owner, weights=last_row - first_row, minlength=boxes.count).astype(np.int64)
-        return StoredTiles(runs, -(-index_bits // 8), -(-entries * tensor.table_entry_bits // 8), elements)
-    if tensor.kept is not None and tensor.kept.shape[2:] != (1, 1):
+        table_bytes = -(-per_tile(last_row - first_row) * tensor.table_entry_bits // 8)
+        return StoredTiles(runs, -(-per_tile(index_stop - index_start) // 8), table_bytes, elements)
+    if tensor.kept is not None and tensor.kept.shape[2:] != (1, 1) and tensor.view is None:
         return _masked_tiles(tensor, boxes)
-    full_rows = (column_start == 0) & (column_stop == width)
-    if full_rows.all():
-        start = plane * tensor.plane_bytes + first_row * width * tensor.bits // 8
-        length = -(-(last_row - first_row) * width * tensor.bits // 8)
-        return StoredTiles(RunTable.of(boxes.count, owner, start, length), nothing, nothing, elements)
+    if ((column_start == 0) & (column_stop == width)).all():
+        begin, end = first_row * width * tensor.bits, last_row * width * tensor.bits
+        start = plane * tensor.plane_bytes + begin // 8
+        runs = RunTable.of(boxes.count, owner, start, -(-end // 8) - begin // 8)
+        return StoredTiles(runs, nothing, nothing, elements)
     line_of, row = _expand(first_row, last_row)
     begin = (row * width + column_start[line_of]) * tensor.bits
     end = (row * width + column_stop[line_of]) * tensor.bits
     start = plane[line_of] * tensor.plane_bytes + begin // 8
     length = -(-end // 8) - begin // 8
     return StoredTiles(RunTable.of(boxes.count, owner[line_of], start, length), nothing, nothing, elements)
+
+
+def _seen_planes(tensor: StoredFeatureMap, boxes: Boxes) -> tuple[Ints, Ints, Ints, Ints]:
+    """`_planes` for tiles that are given in the view's coordinates: the stored rows that hold their elements."""
+    assert tensor.view is not None
+    _, channels, height, width = tensor.shape
+    view_channels, view_height, view_width = tensor.view
+    image_of, image = _expand(*boxes.images)
+    first, last = boxes.channels[0][image_of], boxes.channels[1][image_of]
+    if view_height * view_width == 1:  # channels follow each other without a gap
+        owner, start, stop = image_of, first, last
+    else:
+        channel_of, channel = _expand(first, last)
+        owner, image = image_of[channel_of], image[channel_of]
+        base = channel * view_height * view_width
+        start, stop = (base + bound[owner] * view_width for bound in boxes.rows)
+    plane_size = height * width
+    piece_of, plane = _expand(start // plane_size, -(-stop // plane_size))
+    offset = plane * plane_size
+    first_row = np.clip((start[piece_of] - offset) // width, 0, height)
+    last_row = np.clip(-(-(stop[piece_of] - offset) // width), 0, height)
+    assert view_channels * view_height * view_width == channels * plane_size
+    return owner[piece_of], image[piece_of] * channels + plane, first_row, last_row
 
 
 def _planes(tensor: StoredFeatureMap, boxes: Boxes) -> tuple[Ints, Ints, Ints, Ints]:

@@ -12,17 +12,26 @@ from simulator.machine.batch import Batch
 from simulator.machine.energy import layer_energy
 from simulator.machine.layer_costs import (
     OperandTraffic,
+    OutputTraffic,
     flag_requests,
     input_stream,
     kernel_stream,
     layer_work,
     output_stream,
+    right_operand_stream,
     with_flags,
 )
 from simulator.machine.pipeline import LayerTiming, LayerWork
 from simulator.machine.results import LayerResult
 from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, traffic_rows
-from simulator.machine.work import MacCounts, array_work, mac_counts, tiled_window_counts, window_counts
+from simulator.machine.work import (
+    MacCounts,
+    array_work,
+    mac_counts,
+    tiled_window_counts,
+    window_counts,
+    working_channels,
+)
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer
@@ -83,7 +92,11 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
     streams, kernel_traffic = {"ifm": ifm}, OperandTraffic()
     if nest.unit == "array":
         active, kernel_map = batch.active_channels(schedule, layer), batch.kernel(layer_index)
-        streams["kernel"], kernel_traffic = kernel_stream(schedule, accelerator, kernel_map, active)
+        if nest.two_activations:
+            right = batch.stored(layer.inputs[1], (nest.g * nest.k, nest.c, 1), nest.n)
+            streams["kernel"], kernel_traffic = right_operand_stream(schedule, accelerator, right)
+        else:
+            streams["kernel"], kernel_traffic = kernel_stream(schedule, accelerator, kernel_map, active)
         step_cycles, macs, array = _array(batch, layer, schedule, active, kernel_map)
     else:
         step_cycles, macs, array = vector_cycles(schedule, accelerator.post_processing.lanes), MacCounts.none(), None
@@ -111,12 +124,25 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
         work=work,
         step_cycles=step_cycles,
         macs=macs,
-        traffic=traffic_rows(accelerator, ifm_traffic, kernel_traffic, output_traffic, flags_moved, array),
+        traffic=traffic_rows(
+            accelerator, nest.two_activations, ifm_traffic, kernel_traffic, output_traffic, flags_moved, array
+        ),
         row_hits=moved.row_hits + int(flags.row_hits.sum()),
         row_misses=moved.row_misses + int(flags.row_misses.sum()),
-        vector_elements=ifm_traffic.elements + output_traffic.ofm.elements if nest.unit == "vector" else 0,
-        comparisons=batch.comparisons(layer),
+        vector_elements=_vector_elements(layer, ifm_traffic, output_traffic),
+        comparisons=batch.comparisons(layer, ifm_traffic.elements),
     )
+
+
+def _vector_elements(layer: Layer, ifm: OperandTraffic, output: OutputTraffic) -> int:
+    """Elements that the post-processing unit handles.
+
+    All that a vector layer reads and writes; each OFM element of an array layer once per operator that was fused into
+    it (batch norm is part of the kernel).
+    """
+    if layer.kernel is None:
+        return ifm.elements + output.ofm.elements
+    return output.ofm.elements * sum(name != "batch_norm" for name in layer.fused)
 
 
 def _array(
@@ -131,10 +157,9 @@ def _array(
     tile_met = None
     if zeros.ifm == "skip":
         tile_met = [tiled_window_counts(schedule, image) for image in images] * copies
-    work = array_work(schedule, batch.accelerator, active, tile_met, kernel_map)
-    kept = batch.kept_channels(schedule, layer)
-    gone = None if kept is None else list(~np.asarray(kept.reshape(nest.n, nest.g * nest.c, -1).any(axis=2)))
-    macs = mac_counts(nest, zeros, met, kernel_map, gone)
+    working = working_channels(schedule, batch.accelerator, active)
+    work = array_work(schedule, batch.accelerator, working, tile_met, kernel_map)
+    macs = mac_counts(schedule, zeros, met, kernel_map, working)
     accesses = work.accesses
     steps = (schedule.steps.count,)
     totals = (accesses.ifm_reads, accesses.kernel_reads, accesses.psum_reads, accesses.psum_writes)

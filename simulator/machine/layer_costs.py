@@ -142,6 +142,29 @@ def kernel_stream(
     return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel")), one.traffic
 
 
+def right_operand_stream(
+    schedule: LayerSchedule, accelerator: Accelerator, tensor: StoredFeatureMap
+) -> tuple[OperandStream, OperandTraffic]:
+    """The kernel side of a product of two activations: a feature map [G·K, C, 1] like any other."""
+    nest, steps = schedule.nest, schedule.steps
+    counts = (schedule.groups.count, schedule.outputs.count, schedule.channels.count)
+    g, k, c = (axis.ravel() for axis in np.indices(counts, dtype=np.int64))
+    zero = np.zeros(len(g), np.int64)
+    boxes = Boxes(
+        (zero, zero + nest.n),
+        (
+            schedule.groups.start[g] * nest.k + schedule.outputs.start[k],
+            (schedule.groups.stop[g] - 1) * nest.k + schedule.outputs.stop[k],
+        ),
+        (schedule.channels.start[c], schedule.channels.stop[c]),
+        (zero, zero + 1),
+    )
+    loads = changes(steps.g, steps.k, steps.c)
+    order = ((steps.g * counts[1] + steps.k) * counts[2] + steps.c)[loads]
+    one = loads_of(accelerator, stored_tiles(tensor, boxes), order)
+    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel")), one.traffic
+
+
 @dataclass(frozen=True)
 class OutputTraffic:
     """What the OFM side moves: finished elements, and psums spilled and fetched again."""

@@ -28,6 +28,7 @@ class ArrayElements:
 
 def traffic_rows(
     accelerator: Accelerator,
+    two_activations: bool,
     ifm: OperandTraffic,
     kernel: OperandTraffic,
     output: OutputTraffic,
@@ -36,6 +37,7 @@ def traffic_rows(
 ) -> list[TrafficRow]:
     """All rows of a layer. flags_moved are bytes of flags (read, written); array is None on the vector unit."""
     precision = accelerator.precision
+    kernel_bits = precision.ifm if two_activations else precision.kernel
 
     def size(elements: int, bits: int) -> int:
         return -(-elements * bits // 8)
@@ -49,7 +51,7 @@ def traffic_rows(
         TrafficRow("metadata", "dram", "read", ifm.metadata_bytes + kernel.metadata_bytes + flags_moved[0]),
         TrafficRow("metadata", "dram", "write", output.ofm.metadata_bytes + flags_moved[1]),
         TrafficRow("ifm", "buffer", "write", size(ifm.elements, precision.ifm)),
-        TrafficRow("kernel", "buffer", "write", size(kernel.elements, precision.kernel)),
+        TrafficRow("kernel", "buffer", "write", size(kernel.elements, kernel_bits)),
         TrafficRow("ofm", "buffer", "read", size(output.ofm.elements, precision.ofm)),
     ]
     if array is None:
@@ -62,7 +64,7 @@ def traffic_rows(
     return [
         *rows,
         TrafficRow("ifm", "buffer", "read", size(array.ifm_reads, precision.ifm)),
-        TrafficRow("kernel", "buffer", "read", size(array.kernel_reads, precision.kernel)),
+        TrafficRow("kernel", "buffer", "read", size(array.kernel_reads, kernel_bits)),
         TrafficRow("psum", "buffer", "write", size(array.psum_writes + fetched, precision.psum)),
         TrafficRow("psum", "buffer", "read", size(array.psum_reads + spilled, precision.psum)),
     ]

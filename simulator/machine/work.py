@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from simulator.hardware.accelerator import Accelerator, Zeros
 from simulator.mapping.dataflow import TileSizes, dataflow_of
-from simulator.mapping.dataflow.base import BufferAccesses, Ints, ceil_div
+from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, ceil_div
 from simulator.mapping.dataflow.spatial import Spatial
 from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.schedule import LayerSchedule
@@ -101,47 +101,50 @@ def kernel_counts(nest: LoopNest, kernel_nonzero: Bools | None, start: int, stop
 
 
 def mac_counts(
-    nest: LoopNest, zeros: Zeros, met: list[Ints], kernel_nonzero: Bools | None, skipped_channels: list[Bools] | None
+    schedule: LayerSchedule, zeros: Zeros, met: list[Ints], kernel_nonzero: Bools | None, working: Bools | None
 ) -> MacCounts:
     """What becomes of a layer's MACs.
 
-    met holds `window_counts` per image of the batch, kernel_nonzero is [G·K, C, R, S] or None when no
-    weight is zero, skipped_channels says per image
-    which input channels [G·C] dynamic pruning takes away before the array sees them.
+    met holds `window_counts` per image of the batch, kernel_nonzero is [G·K, C, R, S] or None when no weight is zero.
+    working [G·C, position tiles] says which input channels the array works on after dynamic pruning, None for all: a
+    channel that is not worked on has no non-zero element there.
     """
-    dense = nest.macs
-    kernels = kernel_counts(nest, kernel_nonzero, 0, nest.k).reshape(nest.g * nest.c, -1)
-    images = range(len(met))
-    effectual = sum(int((met[i] * kernels).sum()) for i in images)
-    positions = nest.p * nest.q
-    ifm_zero_saved = zeros.ifm != "none"
-    kernel_zero_saved = zeros.kernel != "none"
-    performed = remaining = skipped_elementwise = 0
-    for i in images:
-        kept = np.ones(nest.g * nest.c, np.bool_) if skipped_channels is None else ~skipped_channels[i]
-        kernel_side = kernels[kept] if kernel_zero_saved else np.full_like(kernels[kept], nest.k)
-        ifm_side = met[i][kept] if ifm_zero_saved else np.full_like(met[i][kept], positions)
-        performed += int((ifm_side * kernel_side).sum())
-        remaining += int(kept.sum()) * nest.k * nest.r * nest.s * positions
-        kernel_skip = kernels[kept] if zeros.kernel == "skip" else np.full_like(kernels[kept], nest.k)
-        ifm_skip = met[i][kept] if zeros.ifm == "skip" else np.full_like(met[i][kept], positions)
-        skipped_elementwise += kept.sum() * nest.k * nest.r * nest.s * positions - int((ifm_skip * kernel_skip).sum())
-    skipped = dense - remaining + int(skipped_elementwise)
-    return MacCounts(dense, effectual, performed, dense - performed - skipped, skipped)
-
-
-def tile_sizes(schedule: LayerSchedule, channels: Ints | None = None) -> TileSizes:
-    """Loop sizes at every tile step; `channels` replaces the number of input channels where some are skipped."""
-    steps = schedule.steps
     nest = schedule.nest
+    kernels = kernel_counts(nest, kernel_nonzero, 0, nest.k).reshape(nest.g * nest.c, -1)
+    nonzero = np.asarray(np.sum(np.stack(met), axis=0, dtype=np.int64))
+    if working is None:
+        positions = np.full(nest.g * nest.c, nest.n * nest.p * nest.q, np.int64)
+    else:
+        image, row, column = schedule.position_index(np.arange(schedule.position_tiles, dtype=np.int64))
+        positions = working @ (schedule.images.size[image] * schedule.rows.size[row] * schedule.columns.size[column])
+    every_position = np.broadcast_to(positions[:, None], kernels.shape)
+    every_output = np.full_like(kernels, nest.k)
+
+    def macs(ifm_side: Ints, kernel_side: Ints) -> int:
+        return int((ifm_side * kernel_side).sum())
+
+    performed = macs(
+        every_position if zeros.ifm == "none" else nonzero, every_output if zeros.kernel == "none" else kernels
+    )
+    left = macs(nonzero if zeros.ifm == "skip" else every_position, kernels if zeros.kernel == "skip" else every_output)
+    return MacCounts(nest.macs, macs(nonzero, kernels), performed, left - performed, nest.macs - left)
+
+
+def tile_sizes(schedule: LayerSchedule, groups: Ints | None = None, channels: Ints | None = None) -> TileSizes:
+    """Loop sizes at every tile step; `groups` and `channels` replace their numbers where some are skipped."""
+    nest, steps = schedule.nest, schedule.steps
     image, row, column = schedule.position_index(steps.s)
-    row_first, row_last = nest.input_rows(schedule.rows.start[row], schedule.rows.stop[row])
-    column_first, column_last = nest.input_columns(schedule.columns.start[column], schedule.columns.stop[column])
+    rows = schedule.rows.start[row], schedule.rows.stop[row]
+    columns = schedule.columns.start[column], schedule.columns.stop[column]
+    row_first, row_last = nest.input_rows(*rows)
+    column_first, column_last = nest.input_columns(*columns)
+    ofm_rows, ofm_columns = nest.ofm_rows(*rows), nest.ofm_columns(*columns)
     c = schedule.channels.size[steps.c] if channels is None else channels
-    g, n = schedule.groups.size[steps.g], schedule.images.size[image]
+    g = schedule.groups.size[steps.g] if groups is None else groups
+    n, k = schedule.images.size[image], schedule.outputs.size[steps.k]
     return TileSizes(
         g=g,
-        k=schedule.outputs.size[steps.k],
+        k=k,
         c=c,
         n=n,
         p=schedule.rows.size[row],
@@ -149,6 +152,7 @@ def tile_sizes(schedule: LayerSchedule, channels: Ints | None = None) -> TileSiz
         r=nest.r,
         s=nest.s,
         ifm_elements=g * n * c * (row_last - row_first) * (column_last - column_first),
+        ofm_elements=g * n * k * (ofm_rows[1] - ofm_rows[0]) * (ofm_columns[1] - ofm_columns[0]),
     )
 
 
@@ -163,53 +167,75 @@ class ArrayWork:
 def array_work(
     schedule: LayerSchedule,
     accelerator: Accelerator,
-    active: Bools | None,
+    working: Bools | None,
     tile_met: list[Ints] | None,
     kernel_nonzero: Bools | None,
 ) -> ArrayWork:
     """Cycles and buffer accesses of every step.
 
-    active [G·C, position tiles] says which input channels are left for a tile of positions, None when all are. tile_met
-    (`tiled_window_counts` per image of the batch) is needed where the array skips zeros.
+    working [G·C, position tiles] says which input channels the array works on for a tile of positions, None for all.
+    tile_met (`tiled_window_counts` per image of the batch) is needed where the array skips zeros.
     """
     dataflow = dataflow_of(accelerator.array)
-    dense = tile_sizes(schedule)
-    channels = dense.c
-    groups = dense.g
-    lanes = dataflow.channel_lanes(dense)
-    if active is not None:
-        groups, channels = _working_channels(schedule, accelerator, active, lanes)
-    sizes = tile_sizes(schedule, channels)
-    sizes = TileSizes(groups, sizes.k, sizes.c, sizes.n, sizes.p, sizes.q, sizes.r, sizes.s, sizes.ifm_elements)
-    cycles = dataflow.cycles(sizes)
-    accesses = dataflow.accesses(sizes)
-    zeros = accelerator.array.zeros
+    every = tile_sizes(schedule)
+    lanes = dataflow.lanes(every)
+    zeros, steps = accelerator.array.zeros, schedule.steps
+    cycles = np.zeros(steps.count, np.int64)
+    accesses = BufferAccesses.none(steps.count)
+    for groups, channels in [(None, None)] if working is None else working_chunks(schedule, working, lanes):
+        sizes = tile_sizes(schedule, groups, channels)
+        cycles = cycles + dataflow.cycles(sizes)
+        accesses = accesses + dataflow.accesses(sizes)
     if "skip" in (zeros.ifm, zeros.kernel) and isinstance(dataflow, Spatial):
-        aligned = active is not None and accelerator.pruning.unrolled_channels == "aligned"
-        skipping = _skipping_cycles(schedule, dataflow, zeros, tile_met, kernel_nonzero, active, aligned)
-        cycles = np.minimum(cycles, skipping)
-    overhead = dataflow.overhead_cycles()
-    cycles = np.array(np.broadcast_to(cycles, (schedule.steps.count,)))
-    cycles[-1] = max(0, int(cycles[-1]) + overhead)
+        # Tiles at the edges may leave lanes to other loops, which the lanes of the largest tile do not show.
+        cycles = np.minimum(cycles, _skipping_cycles(schedule, dataflow, zeros, tile_met, kernel_nonzero, working))
+    cycles[-1] = max(0, int(cycles[-1]) + dataflow.overhead_cycles())
+    accesses = accesses.accumulating(np.where(steps.c > 0, every.ofm_elements, 0))
     return ArrayWork(cycles, accesses)
 
 
-def _working_channels(
-    schedule: LayerSchedule, accelerator: Accelerator, active: Bools, lanes: int
-) -> tuple[Ints, Ints]:
-    """Groups and channels per group that each step still has to work on, after dynamic pruning."""
-    nest, steps = schedule.nest, schedule.steps
+def working_channels(schedule: LayerSchedule, accelerator: Accelerator, active: Bools | None) -> Bools | None:
+    """The channels that the array works on: those that are left, and with `aligned` lanes their lane neighbours.
+
+    active and the answer are [G·C, position tiles]; None stands for all.
+    """
+    if active is None or accelerator.pruning.unrolled_channels == "compact":
+        return active
+    nest = schedule.nest
+    lanes = dataflow_of(accelerator.array).lanes(tile_sizes(schedule))
     by_group = active.reshape(nest.g, nest.c, -1)
+    axis, blocks, width = (0, schedule.groups, lanes.groups) if nest.c == 1 else (1, schedule.channels, lanes.channels)
+    size = by_group.shape[axis]
+    starts = np.concatenate([np.arange(a, b, width) for a, b in zip(blocks.start, blocks.stop, strict=True)])
+    together = np.logical_or.reduceat(by_group, starts, axis=axis)
+    working = together.repeat(np.diff(starts, append=size), axis=axis)
+    return np.ascontiguousarray(working.reshape(nest.g * nest.c, -1))
+
+
+def working_chunks(schedule: LayerSchedule, working: Bools, lanes: Lanes) -> list[tuple[Ints, Ints]]:
+    """Groups and channels per group that each step works on, as chunks whose costs add up.
+
+    Depthwise groups close up. Groups with several channels keep their places: those side by side wait for the widest,
+    and the others follow each other.
+    """
+    nest, steps = schedule.nest, schedule.steps
+    by_group = working.reshape(nest.g, nest.c, -1)
     if nest.c == 1:
         left = np.add.reduceat(by_group[:, 0], schedule.groups.start, axis=0, dtype=np.int64)[steps.g, steps.s]
-        return left, np.ones_like(left)
-    if accelerator.pruning.unrolled_channels == "aligned" and lanes > 1:
-        lane_groups = np.logical_or.reduceat(by_group, np.arange(0, nest.c, lanes), axis=1)
-        by_group = lane_groups.repeat(lanes, axis=1)[:, : nest.c]
+        return [(left, np.ones_like(left))]
     counts = np.add.reduceat(by_group, schedule.channels.start, axis=1, dtype=np.int64)
-    widest = np.maximum.reduceat(counts, schedule.groups.start, axis=0)
-    left = widest[steps.g, steps.c, steps.s]
-    return schedule.groups.size[steps.g], left
+    chunks = []
+    for offset in range(0, schedule.tiling.g, lanes.groups):
+        first = schedule.groups.start + offset
+        last = np.minimum(first + lanes.groups, schedule.groups.stop)
+        widest = np.stack(
+            [
+                counts[a:b].max(axis=0) if b > a else np.zeros(counts.shape[1:], np.int64)
+                for a, b in zip(first, last, strict=True)
+            ]
+        )
+        chunks.append((np.maximum(last - first, 0)[steps.g], widest[steps.g, steps.c, steps.s]))
+    return chunks
 
 
 def _skipping_cycles(
@@ -218,8 +244,7 @@ def _skipping_cycles(
     zeros: Zeros,
     tile_met: list[Ints] | None,
     kernel_nonzero: Bools | None,
-    active: Bools | None,
-    aligned: bool,
+    working: Bools | None,
 ) -> Ints:
     """Cycles of every step when lanes skip single zeros.
 
@@ -244,8 +269,8 @@ def _skipping_cycles(
         turns = ceil_div(left, factors["K"])
         work = ceil_div(met, position_lanes) * turns[:, :, None, :]
         per_channel = np.maximum(ceil_div(work.sum(axis=3), kernel_lanes), work.max(axis=3))
-        if active is not None and not aligned:
-            per_channel = np.where(active.reshape(nest.g, nest.c, -1), per_channel, -1)
+        if working is not None:
+            per_channel = np.where(working.reshape(nest.g, nest.c, -1), per_channel, -1)
         for g, (g_start, g_stop) in enumerate(groups):
             for c, (c_start, c_stop) in enumerate(channels):
                 cycles[g, k, c] = _in_lanes(per_channel[g_start:g_stop, c_start:c_stop], group_lanes, channel_lanes)

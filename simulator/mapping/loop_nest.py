@@ -19,7 +19,8 @@ class LoopNest:
     G groups, K output and C input channels per group, P×Q positions, R×S kernel positions. unit: `array` for
     multiply-accumulates, `vector` for pooling and element-wise work (G then counts channels and K = C = 1 where the
     operator keeps them apart). inputs: the (C, H, W) of each tensor it reads; ofm its (K, H, W). windowed: whether
-    neighbouring positions read overlapping IFM windows; else rows and columns map in proportion.
+    neighbouring positions read overlapping IFM windows; else rows and columns map in proportion. two_activations: the
+    kernel is a feature map too.
     """
 
     unit: Literal["array", "vector"]
@@ -37,6 +38,7 @@ class LoopNest:
     inputs: tuple[Shape, ...]
     ofm: Shape
     windowed: bool
+    two_activations: bool = False
 
     @property
     def macs(self) -> int:
@@ -119,6 +121,7 @@ def loop_nest(trace: Trace, layer: Layer, batch: int = 1) -> LoopNest:
             inputs=((layer.ifm[0] * (batch if own_kernel else 1), *layer.ifm[1:]),),
             ofm=(layer.ofm[0] * (batch if own_kernel else 1), *layer.ofm[1:]),
             windowed=not transposed,
+            two_activations=own_kernel,
         )
     windowed = layer.window != (1, 1)
     return LoopNest(

@@ -47,7 +47,8 @@ def in_place_concatenations(trace: Trace) -> frozenset[int]:
     free = set()
     for index, layer in enumerate(trace.layers):
         parts = set(layer.inputs)
-        if layer.operator == "concat" and trace.tensors[layer.output].parts and parts <= written and not parts & placed:
+        born_once = len(parts) == len(layer.inputs) and parts <= written and not parts & placed
+        if layer.operator == "concat" and trace.tensors[layer.output].parts and born_once:
             free.add(index)
             placed |= parts
     return frozenset(free)

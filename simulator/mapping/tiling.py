@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError
-from simulator.hardware.accelerator import OPERANDS, Accelerator
+from simulator.hardware.accelerator import OPERANDS, Accelerator, Operand
 from simulator.mapping.dataflow import TileSizes, dataflow_of
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.loop_nest import LoopNest
@@ -30,7 +30,8 @@ TIME_SLACK = 1.1
 not saved by leaving the array idle."""
 
 TRAFFIC_SLACK = 1.01
-"""Candidates within 1 % of the least traffic compete for the least time."""
+"""Candidates within 1 % of the least traffic compete for the least time, those within 1 % of that for the fewest array
+cycles."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,27 @@ def best_schedule(nest: LoopNest, accelerator: Accelerator) -> LayerSchedule:
     ifm_elements = ifm_elements[fits]
     cycles, first_load, activations = _time(nest, accelerator, candidates, ifm_elements)
 
-    traffic = np.stack([_traffic(nest, accelerator, candidates, order) for order in ORDERS])
-    dram_cycles = traffic / accelerator.dram.bandwidth * accelerator.clock + activations
-    overlapped = accelerator.buffers.ifm.double_buffered
-    latency = np.maximum(cycles, dram_cycles) + first_load if overlapped else cycles + dram_cycles
+    parts = np.stack([_traffic(nest, accelerator, candidates, order) for order in ORDERS], axis=1)
+    traffic = parts.sum(axis=0)
+    to_cycles = accelerator.clock / accelerator.dram.bandwidth
+    serial = [part for part, operand in zip(parts, OPERANDS, strict=True) if not _overlaps(accelerator, operand)]
+    alone = cycles + sum(serial, np.zeros_like(traffic)) * to_cycles
+    latency = np.maximum(alone, traffic * to_cycles + activations) + first_load
     fast = latency <= latency.min() * TIME_SLACK
+    if accelerator.array.timing == "strict":
+        fast = np.broadcast_to(cycles == cycles.min(), traffic.shape)
     good = fast & (traffic <= np.min(traffic[fast]) * TRAFFIC_SLACK)
-    order, best = np.unravel_index(int(np.argmin(np.where(good, latency, np.inf))), traffic.shape)
+    soon = good & (latency <= np.min(latency[good]) * TRAFFIC_SLACK)
+    rank = np.where(soon, cycles + latency * 1e-6, np.inf)
+    order, best = np.unravel_index(int(np.argmin(rank)), traffic.shape)
     sizes = {name: int(values[best]) for name, values in vars(candidates).items()}
     return LayerSchedule(nest, Tiling(**sizes, order=ORDERS[order]), math.ceil(traffic[order, best]))
+
+
+def _overlaps(accelerator: Accelerator, operand: Operand) -> bool:
+    """Whether an operand's transfers run while the array works."""
+    double: bool = getattr(accelerator.buffers, operand).double_buffered
+    return double
 
 
 def _tile_sizes(size: int) -> list[int]:
@@ -131,7 +144,7 @@ def _tile_bytes(
     ofm_bits = precision.psum if nest.unit == "array" else precision.ofm
     return {
         "ifm": (ceil_div(ifm_elements * precision.ifm, 8), one_position & one_group & one_c),
-        "kernel": (ceil_div(kernel * precision.kernel, 8), one_group & one_k & one_c),
+        "kernel": (ceil_div(kernel * _kernel_bits(nest, accelerator), 8), one_group & one_k & one_c),
         "ofm": (ceil_div(_ofm_tile_elements(nest, tile) * ofm_bits, 8), one_position & one_group & one_k),
     }
 
@@ -182,7 +195,8 @@ def _time(
         * ceil_div(nest.q, tile.q)
     )
     if nest.unit == "array":
-        sizes = TileSizes(tile.g, tile.k, tile.c, tile.n, tile.p, tile.q, nest.r, nest.s, ifm_elements)
+        outputs = _ofm_tile_elements(nest, tile)
+        sizes = TileSizes(tile.g, tile.k, tile.c, tile.n, tile.p, tile.q, nest.r, nest.s, ifm_elements, outputs)
         cycles = dataflow_of(accelerator.array).cycles(sizes) * tiles
     else:
         cycles = ceil_div(np.maximum(ifm_elements, _ofm_tile_elements(nest, tile)), accelerator.post_processing.lanes)
@@ -208,24 +222,42 @@ def _loads(nest: LoopNest, tile: _Candidates, order: str, relevant: str, irrelev
     return np.where(displaced, trips[irrelevant], 1)
 
 
+def _kernel_bits(nest: LoopNest, accelerator: Accelerator) -> int:
+    return accelerator.precision.ifm if nest.two_activations else accelerator.precision.kernel
+
+
 def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order: str) -> Floats:
-    """DRAM bytes of the layer, an unaligned run of bytes counted with the part of a burst that it wastes on average."""
+    """DRAM bytes of IFM, kernel and OFM (with spilled psums): [3, candidates].
+
+    An unaligned run of bytes counts with the part of a burst that it wastes on average.
+    """
     precision, burst = accelerator.precision, accelerator.dram.burst
     whole_rows = accelerator.compression.feature_map != "raw"
     ifm = _ifm_layer_bytes(nest, tile, precision.ifm / 8, burst, whole_rows) * _loads(nest, tile, order, "SC", "K")
-    total = ifm
-    if nest.unit == "array":
-        total = total + nest.kernel_elements * precision.kernel / 8 * _loads(nest, tile, order, "KC", "S")
+    slices = tile.g * tile.k * tile.c * nest.r * nest.s
+    bits = _kernel_bits(nest, accelerator)
+    kernel = nest.kernel_elements * bits / 8 * _loads(nest, tile, order, "KC", "S")
+    kernel = kernel * np.where(slices >= nest.kernel_elements, 1.0, _burst_waste(slices * bits / 8, bits / 8, burst))
     visits = _loads(nest, tile, order, "SK", "C")
     ofm_elements = nest.n * nest.ofm[0] * nest.ofm[1] * nest.ofm[2]
-    rows = np.where(tile.p < nest.p, tile.p, nest.ofm[1])
-    run = np.where(tile.q < nest.q, tile.q, rows * nest.ofm[2]) * precision.ofm / 8
-    whole = (tile.q >= nest.q) & (tile.p >= nest.p)
-    ofm = ofm_elements * precision.ofm / 8 * np.where(whole, 1.0, _burst_waste(run, precision.ofm / 8, burst))
+    run = _run_elements(nest, tile, tile.g * tile.k, nest.g * nest.k, nest.ofm) * precision.ofm / 8
+    ofm = ofm_elements * precision.ofm / 8 * _burst_waste(run, precision.ofm / 8, burst)
     if whole_rows:
         ofm = ofm * ceil_div(nest.q, tile.q)
     spills = 2 * (visits - 1) * ofm_elements * precision.psum / 8
-    return np.asarray(total + ofm + spills, np.float64)
+    return np.asarray(np.stack(np.broadcast_arrays(ifm, kernel, ofm + spills)), np.float64)
+
+
+def _run_elements(
+    nest: LoopNest, tile: _Candidates, channels: Ints, of_channels: int, shape: tuple[int, int, int]
+) -> Floats:
+    """Elements that follow each other in a tile of a tensor: part of a row, rows, whole planes, or all of it."""
+    plane = shape[1] * shape[2]
+    planes = np.where(channels >= of_channels, shape[0] * nest.n, channels * shape[0] / of_channels) * plane
+    rows = tile.p * shape[1] / nest.p * shape[2]
+    columns = tile.q * shape[2] / nest.q
+    whole = (tile.p >= nest.p) & (tile.q >= nest.q)
+    return np.asarray(np.where(whole, planes, np.where(tile.q >= nest.q, rows, columns)), np.float64)
 
 
 def _burst_waste(run_bytes: npt.ArrayLike, element_bytes: float, burst: int) -> Floats:
@@ -245,10 +277,9 @@ def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, element_bytes: float, bu
         columns = _summed_extent(nest, tile.q, nest.q, index, "columns")
         if whole_rows:
             columns = np.where(tile.q >= nest.q, columns, width * ceil_div(nest.q, tile.q))
-        whole = (tile.p >= nest.p) & (tile.q >= nest.q)
-        tiles_high, tiles_wide = ceil_div(nest.p, tile.p), ceil_div(nest.q, tile.q)
-        run = np.where(tile.q >= nest.q, rows / tiles_high * width, columns / tiles_wide) * element_bytes
-        waste = np.where(whole, 1.0, _burst_waste(run, element_bytes, burst))
+        shape = nest.inputs[index]
+        run = _run_elements(nest, tile, tile.g * tile.c, nest.g * nest.c, shape) * element_bytes
+        waste = _burst_waste(run, element_bytes, burst)
         total += nest.n * channels * rows * columns * element_bytes * waste
     return total
 

@@ -11,7 +11,8 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TileSizes:
-    """Loop sizes of tiles; the entries broadcast together. r and s are the layer's, ifm_elements includes the halo."""
+    """Loop sizes of tiles; the entries broadcast together. r and s are the layer's; ifm_elements includes the
+    halo, ofm_elements are the outputs that a tile works on."""
 
     g: Ints
     k: Ints
@@ -22,6 +23,7 @@ class TileSizes:
     r: int
     s: int
     ifm_elements: Ints
+    ofm_elements: Ints
 
     @property
     def positions(self) -> Ints:
@@ -43,6 +45,27 @@ class BufferAccesses:
     psum_reads: Ints
     psum_writes: Ints
 
+    @staticmethod
+    def none(tiles: int) -> "BufferAccesses":
+        """No accesses in any of `tiles` tiles."""
+        return BufferAccesses(*(np.zeros(tiles, np.int64) for _ in range(4)))
+
+    def __add__(self, other: "BufferAccesses") -> "BufferAccesses":
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return BufferAccesses(*(mine + theirs for mine, theirs in pairs))
+
+    def accumulating(self, outputs: Ints) -> "BufferAccesses":
+        """With the psums read back that a tile adds to what earlier tiles left."""
+        return BufferAccesses(self.ifm_reads, self.kernel_reads, self.psum_reads + outputs, self.psum_writes)
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Groups and input channels that the array works on side by side."""
+
+    groups: int
+    channels: int
+
 
 class Dataflow(Protocol):
     """How an array runs a tile."""
@@ -56,8 +79,8 @@ class Dataflow(Protocol):
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """Elements that each tile moves between buffers and array."""
 
-    def channel_lanes(self, tile: TileSizes) -> int:
-        """Input channels that the array works on side by side."""
+    def lanes(self, tile: TileSizes) -> Lanes:
+        """Groups and input channels that the array works on side by side, in the largest tile."""
 
 
 def ceil_div(numerator: Ints | int, denominator: Ints | int) -> Ints:

@@ -7,7 +7,7 @@ ceil(size / unrolled). Psums stay in accumulators while a tile's reduction runs.
 import numpy as np
 
 from simulator.hardware.accelerator import Array
-from simulator.mapping.dataflow.base import BufferAccesses, Ints, TileSizes, ceil_div
+from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, TileSizes, ceil_div
 
 DIMENSIONS = "NGKCPQRS"
 
@@ -66,7 +66,7 @@ class Spatial:
         """Elements that each tile moves between buffers and array."""
         factors = self.unrolled(tile)
         work = tile.g * tile.k * tile.positions * tile.reduction
-        outputs = tile.g * tile.k * tile.positions
+        outputs = tile.ofm_elements
         return BufferAccesses(
             ifm_reads=tile.ifm_elements if "ifm" in self.local_reuse else ceil_div(work, factors["K"]),
             kernel_reads=(
@@ -78,9 +78,10 @@ class Spatial:
             psum_writes=outputs,
         )
 
-    def channel_lanes(self, tile: TileSizes) -> int:
-        """Input channels side by side."""
-        return int(np.max(self.unrolled(tile)["C"]))
+    def lanes(self, tile: TileSizes) -> Lanes:
+        """The unrolled groups and channels."""
+        factors = self.unrolled(tile)
+        return Lanes(int(np.max(factors["G"])), int(np.max(factors["C"])))
 
 
 def _dimension(text: str) -> tuple[str, int | None]:

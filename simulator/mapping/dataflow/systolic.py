@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from simulator.hardware.accelerator import Array
-from simulator.mapping.dataflow.base import BufferAccesses, Ints, TileSizes, ceil_div
+from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, TileSizes, ceil_div
 
 
 class Systolic(ABC):
@@ -48,9 +48,9 @@ class Systolic(ABC):
         """Fill and drain, once; in strict mode −1, because SCALE-Sim counts cycles from 0."""
         return -1 if self.strict else self.skew
 
-    def channel_lanes(self, tile: TileSizes) -> int:
-        """Whole channels that fit into the rows that hold the reduction."""
-        return max(1, self.rows // (tile.r * tile.s))
+    def lanes(self, tile: TileSizes) -> Lanes:
+        """One group, and the whole channels that fit into the rows that hold the reduction."""
+        return Lanes(1, max(1, self.rows // (tile.r * tile.s)))
 
 
 class WeightStationary(Systolic):
@@ -71,11 +71,11 @@ class WeightStationary(Systolic):
 
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """Kernels once, the IFM once per fold of columns, a psum per fold of rows."""
-        row_folds, outputs = ceil_div(tile.reduction, self.rows), tile.g * tile.positions * tile.k
+        row_folds, outputs = ceil_div(tile.reduction, self.rows), tile.ofm_elements
         return BufferAccesses(
             ifm_reads=tile.g * ceil_div(tile.k, self.columns) * tile.positions * tile.reduction,
             kernel_reads=tile.g * tile.reduction * tile.k,
-            psum_reads=(row_folds - 1) * outputs,
+            psum_reads=np.maximum(row_folds - 1, 0) * outputs,
             psum_writes=row_folds * outputs,
         )
 
@@ -98,7 +98,7 @@ class OutputStationary(Systolic):
 
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """Both operands once per fold of the other, each output once."""
-        outputs = tile.g * tile.positions * tile.k
+        outputs = tile.ofm_elements
         return BufferAccesses(
             ifm_reads=tile.g * ceil_div(tile.k, self.columns) * tile.positions * tile.reduction,
             kernel_reads=tile.g * ceil_div(tile.positions, self.rows) * tile.reduction * tile.k,
@@ -106,9 +106,9 @@ class OutputStationary(Systolic):
             psum_writes=outputs,
         )
 
-    def channel_lanes(self, tile: TileSizes) -> int:
+    def lanes(self, tile: TileSizes) -> Lanes:
         """The reduction is streamed: one channel at a time."""
-        return 1
+        return Lanes(1, 1)
 
 
 class InputStationary(Systolic):
@@ -129,10 +129,10 @@ class InputStationary(Systolic):
 
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """The unrolled IFM once, kernels once per fold of columns, a psum per fold of rows."""
-        row_folds, outputs = ceil_div(tile.reduction, self.rows), tile.g * tile.positions * tile.k
+        row_folds, outputs = ceil_div(tile.reduction, self.rows), tile.ofm_elements
         return BufferAccesses(
             ifm_reads=tile.g * tile.positions * tile.reduction,
             kernel_reads=tile.g * ceil_div(tile.positions, self.columns) * tile.reduction * tile.k,
-            psum_reads=(row_folds - 1) * outputs,
+            psum_reads=np.maximum(row_folds - 1, 0) * outputs,
             psum_writes=row_folds * outputs,
         )
