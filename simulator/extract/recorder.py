@@ -9,6 +9,7 @@ from torch import nn
 
 from simulator.errors import InputError
 from simulator.extract.dispatch import OperatorMode
+from simulator.extract.packer import MapPacker
 from simulator.extract.plan import IfmCopy, Plan, Recording, Step
 from simulator.extract.pruning_hook import DynamicPruning
 from simulator.extract.views import EXAMPLES, is_transparent
@@ -42,34 +43,7 @@ class ChannelMaxima:
         return self._sums[key] / self._counts[key]
 
 
-class MapPacker:
-    """Packs feature maps as the trace stores them; keeps one scratch buffer of the largest feature map's size."""
-
-    def __init__(self) -> None:
-        self._scratch = np.empty(0, np.bool_)
-
-    def pack(self, maps: torch.Tensor) -> tuple[Array, Array, Array]:
-        """The zero-map uint8 [N, C, ceil(H·W/8)], non-zero counts uint32 [N, C] and max |x| float32 [N, C].
-
-        -0.0 is zero, NaN is not. All of it is numpy: PyTorch's threads would have to meet once per operator, and that
-        costs more than they save on a machine that has other work.
-        """
-        images, channels, height, width = maps.shape
-        elements = height * width
-        flat = maps.reshape(images, channels, elements)
-        if flat.dtype not in (torch.float32, torch.float64):
-            flat = flat.float()
-        size = -(-elements // 8)
-        if self._scratch.size < images * channels * size * 8:
-            self._scratch = np.empty(images * channels * size * 8, np.bool_)
-        bits = self._scratch[: images * channels * size * 8].reshape(images, channels, size * 8)
-        bits[..., elements:] = False
-        values = flat.cpu().numpy()
-        np.not_equal(values, 0, out=bits[..., :elements])
-        packed = np.packbits(bits.reshape(-1)).reshape(images, channels, size)
-        nonzero = np.bitwise_count(packed).sum(axis=-1, dtype=np.uint32)
-        maximum = np.maximum(values.max(axis=-1), -values.min(axis=-1))
-        return packed, nonzero, maximum.astype(np.float32)
+_NONNEGATIVE = (("relu",), ("relu6",), ("sigmoid",))
 
 
 class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
@@ -82,6 +56,7 @@ class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
         self._sink = sink
         self._pruner = pruner
         self._packer = MapPacker()
+        self._nonnegative = frozenset(layer.output for layer in plan.layers if layer.fused[-1:] in _NONNEGATIVE)
         self._prunable = frozenset(plan.prunable if pruner is not None and pruner.side == "ofm" else ())
         self._position = 0
         self._images = 0
@@ -193,7 +168,7 @@ class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
             layout, tensor = recording.layout, recording.tensor
             self._check_size(layout.elements, raw)
             maps = layout.read(raw)[: self._recorded_images]
-            packed, nonzero, maximum = self._packer.pack(maps)
+            packed, nonzero, maximum = self._packer.pack(maps, nonnegative=tensor in self._nonnegative)
             if int(nonzero.sum(dtype=np.int64)) != maps.numel():
                 self._zeros_seen.add(tensor)
             self._sink.append(f"map/{tensor}", packed)

@@ -42,18 +42,14 @@ def kernel_requests(
 
 def _slice_layout(schedule: LayerSchedule) -> tuple[Ints, Ints, Ints]:
     """Every slice in storage order: its tile number, input channel [0, G·C) and elements."""
-    nest = schedule.nest
-    tiles, channels, elements = [], [], []
-    number = 0
-    for g_start, g_stop in zip(schedule.groups.start, schedule.groups.stop, strict=True):
-        for k_size in schedule.outputs.size:
-            for c_start, c_stop in zip(schedule.channels.start, schedule.channels.stop, strict=True):
-                channel = (np.arange(g_start, g_stop)[:, None] * nest.c + np.arange(c_start, c_stop)).ravel()
-                tiles.append(np.full(len(channel), number, np.int64))
-                channels.append(channel)
-                elements.append(np.full(len(channel), k_size * nest.r * nest.s, np.int64))
-                number += 1
-    return np.concatenate(tiles), np.concatenate(channels), np.concatenate(elements)
+    nest, groups, outputs, channels = schedule.nest, schedule.groups, schedule.outputs, schedule.channels
+    g, k, c = np.indices((groups.count, outputs.count, channels.count)).reshape(3, -1)
+    slices = groups.size[g] * channels.size[c]
+    tile = np.repeat(np.arange(len(slices), dtype=np.int64), slices)
+    position = np.arange(len(tile)) - np.repeat(np.cumsum(slices) - slices, slices)
+    group, inside = np.divmod(position, channels.size[c][tile])
+    channel = (groups.start[g][tile] + group) * nest.c + channels.start[c][tile] + inside
+    return tile, channel, (outputs.size[k] * nest.r * nest.s)[tile]
 
 
 def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools | None) -> StoredTiles:

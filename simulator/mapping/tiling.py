@@ -31,7 +31,7 @@ not saved by leaving the array idle."""
 
 TRAFFIC_SLACK = 1.01
 """Candidates within 1 % of the least traffic compete for the least time, those within 1 % of that for the fewest array
-cycles."""
+cycles, and those within 1 % of that for the fewest tiles: small tiles read the buffers more often."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def best_schedule(nest: LoopNest, accelerator: Accelerator) -> LayerSchedule:
         fast = np.broadcast_to(cycles == cycles.min(), traffic.shape)
     good = fast & (traffic <= np.min(traffic[fast]) * TRAFFIC_SLACK)
     soon = good & (latency <= np.min(latency[good]) * TRAFFIC_SLACK)
-    rank = np.where(soon, cycles + latency * 1e-6, np.inf)
-    order, best = np.unravel_index(int(np.argmin(rank)), traffic.shape)
+    busy = soon & (cycles <= np.min(np.broadcast_to(cycles, soon.shape)[soon]) * TRAFFIC_SLACK)
+    order, best = np.unravel_index(int(np.argmin(np.where(busy, _tiles(nest, candidates), np.inf))), traffic.shape)
     sizes = {name: int(values[best]) for name, values in vars(candidates).items()}
     return LayerSchedule(nest, Tiling(**sizes, order=ORDERS[order]), math.ceil(traffic[order, best]))
 
@@ -186,14 +186,7 @@ def _time(
 
     Each tile step opens a row for its IFM and one for its kernels.
     """
-    tiles = (
-        ceil_div(nest.g, tile.g)
-        * ceil_div(nest.k, tile.k)
-        * ceil_div(nest.c, tile.c)
-        * ceil_div(nest.n, tile.n)
-        * ceil_div(nest.p, tile.p)
-        * ceil_div(nest.q, tile.q)
-    )
+    tiles = _tiles(nest, tile)
     if nest.unit == "array":
         outputs = _ofm_tile_elements(nest, tile)
         sizes = TileSizes(tile.g, tile.k, tile.c, tile.n, tile.p, tile.q, nest.r, nest.s, ifm_elements, outputs)
@@ -205,6 +198,14 @@ def _time(
     serial = np.asarray(outside) / accelerator.dram.bandwidth * accelerator.clock
     activations = 2 * tiles * accelerator.dram.row_miss / accelerator.cycle_ps
     return cycles.astype(np.float64), serial.astype(np.float64), activations
+
+
+def _tiles(nest: LoopNest, tile: _Candidates) -> Ints:
+    """Tile steps of the layer."""
+    count: Ints = np.ones(len(tile.g), np.int64)
+    for loop in ("g", "k", "c", "n", "p", "q"):
+        count = count * ceil_div(getattr(nest, loop), getattr(tile, loop))
+    return count
 
 
 def _loads(nest: LoopNest, tile: _Candidates, order: str, relevant: str, irrelevant: str) -> Ints:

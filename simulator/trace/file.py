@@ -14,6 +14,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -28,7 +29,6 @@ SUFFIX = ".trace.safetensors"
 
 Array = npt.NDArray[Any]
 _DTYPE_CODES = {"uint8": "U8", "uint32": "U32", "uint64": "U64", "float32": "F32"}
-_DEFLATE_LEVEL = 1  # 6 saves another tenth of the bytes and takes three times as long
 
 
 class Arrays(Protocol):
@@ -158,12 +158,14 @@ class TraceSpool:
         self._pieces: dict[str, list[tuple[int, int]]] = {}
         self._layout: dict[str, tuple[str, tuple[int, ...], int]] = {}
         self._deflated_ends: dict[str, list[int]] = {}
+        self._pool = ThreadPoolExecutor(os.cpu_count())
 
     def __enter__(self) -> "TraceSpool":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._spool.close()
+        self._pool.shutdown()
 
     def append(self, key: str, array: Array) -> None:
         """Adds entries (first axis) to the end of array `key`."""
@@ -176,8 +178,7 @@ class TraceSpool:
             self._write(key, array.data.cast("B"))
             return
         ends = self._deflated_ends.setdefault(key, [])
-        for piece in array if key.startswith("map/") else (array,):
-            content = zlib.compress(piece.data, _DEFLATE_LEVEL)
+        for content in self._pool.map(_deflate, array if key.startswith("map/") else (array,)):
             ends.append((ends[-1] if ends else 0) + len(content))
             self._write(key, content)
 
@@ -217,6 +218,11 @@ class TraceSpool:
                 for offset, size in self._pieces[key]:
                     self._spool.seek(offset)
                     _copy(self._spool, out, size)
+
+
+def _deflate(piece: Array) -> bytes:
+    deflate = zlib.compressobj(level=1, strategy=zlib.Z_RLE)  # twice as fast on maps as the default, and smaller
+    return deflate.compress(piece.data) + deflate.flush()
 
 
 def _copy(source: Any, target: Any, size: int) -> None:

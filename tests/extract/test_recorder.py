@@ -13,7 +13,7 @@ from torch import nn
 from simulator.errors import InputError
 from simulator.extract.extract import extract
 from simulator.extract.layout import Layout, as_strided, inverse
-from simulator.extract.recorder import MapPacker
+from simulator.extract.packer import MapPacker
 from simulator.trace import zero_map
 from simulator.trace.trace import Trace, load_trace
 

@@ -253,7 +253,9 @@ def test_a_flagged_map_takes_its_whole_share_of_a_flattened_kernel_along() -> No
     accelerator = small_accelerator(**{"dram.burst": "1 B"}, buffers=LARGE)
     dense, pruned = (simulator.simulate(trace, accelerator, pruning=pruning) for pruning in (None, "dynamic"))
     assert bytes_of(dense, "fc", "kernel") - bytes_of(pruned, "fc", "kernel") == 2 * empty * 49 * 16
-    assert bytes_of(dense, "fc", "ifm") - bytes_of(pruned, "fc", "ifm") == 2 * empty * 49
+    saved = bytes_of(dense, "fc", "ifm") - bytes_of(pruned, "fc", "ifm")
+    cut_rows = 2 * 7 * dense.layers.set_index("layer").loc["fc", "tiles"]  # tiles take whole rows
+    assert 2 * empty * 49 <= saved <= 2 * empty * 49 + cut_rows
 
 
 def test_the_right_operand_of_a_product_is_stored_like_any_feature_map() -> None:

@@ -1,0 +1,1 @@
+"""Speed and memory of fmapsim, measured in fresh processes; `python -m benchmarks` runs them."""
