@@ -241,8 +241,8 @@ def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order:
     kernel = kernel * np.where(slices >= nest.kernel_elements, 1.0, _burst_waste(slices * bits / 8, bits / 8, burst))
     visits = _loads(nest, tile, order, "SK", "C")
     ofm_elements = nest.n * nest.ofm[0] * nest.ofm[1] * nest.ofm[2]
-    run = _run_elements(nest, tile, tile.g * tile.k, nest.g * nest.k, nest.ofm) * precision.ofm / 8
-    ofm = ofm_elements * precision.ofm / 8 * _burst_waste(run, precision.ofm / 8, burst)
+    run = _run_elements(nest, tile, tile.g * tile.k, nest.g * nest.k, nest.ofm, whole_rows) * precision.ofm / 8
+    ofm = ofm_elements * precision.ofm / 8 * _burst_waste(run, precision.ofm / 8, burst, aligned=not whole_rows)
     if whole_rows:
         ofm = ofm * ceil_div(nest.q, tile.q)
     spills = 2 * (visits - 1) * ofm_elements * precision.psum / 8
@@ -250,21 +250,29 @@ def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order:
 
 
 def _run_elements(
-    nest: LoopNest, tile: _Candidates, channels: Ints, of_channels: int, shape: tuple[int, int, int]
+    nest: LoopNest, tile: _Candidates, channels: Ints, of_channels: int, shape: tuple[int, int, int], compressed: bool
 ) -> Floats:
-    """Elements that follow each other in a tile of a tensor: part of a row, rows, whole planes, or all of it."""
+    """Elements that follow each other in a tile of a tensor: part of a row, rows, whole planes, or all of it.
+
+    Compressed planes leave gaps behind them, so they never join.
+    """
     plane = shape[1] * shape[2]
     planes = np.where(channels >= of_channels, shape[0] * nest.n, channels * shape[0] / of_channels) * plane
+    if compressed:
+        planes = np.full_like(planes, plane)
     rows = tile.p * shape[1] / nest.p * shape[2]
     columns = tile.q * shape[2] / nest.q
     whole = (tile.p >= nest.p) & (tile.q >= nest.q)
     return np.asarray(np.where(whole, planes, np.where(tile.q >= nest.q, rows, columns)), np.float64)
 
 
-def _burst_waste(run_bytes: npt.ArrayLike, element_bytes: float, burst: int) -> Floats:
-    """Bytes moved over bytes wanted: a run at a random address touches (length + burst − element) / burst bursts."""
+def _burst_waste(run_bytes: npt.ArrayLike, element_bytes: float, burst: int, aligned: bool = True) -> Floats:
+    """Bytes moved over bytes wanted: a run at a random address touches (length + burst − element) / burst bursts.
+
+    Runs of whole bursts waste nothing, unless compression (aligned False) has shifted what precedes them.
+    """
     run = np.maximum(np.asarray(run_bytes, np.float64), 1.0)
-    return np.where(run % burst == 0, 1.0, 1.0 + max(0.0, burst - element_bytes) / run)
+    return np.where((run % burst == 0) & aligned, 1.0, 1.0 + max(0.0, burst - element_bytes) / run)
 
 
 def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, element_bytes: float, burst: int, whole_rows: bool) -> Floats:
@@ -279,8 +287,8 @@ def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, element_bytes: float, bu
         if whole_rows:
             columns = np.where(tile.q >= nest.q, columns, width * ceil_div(nest.q, tile.q))
         shape = nest.inputs[index]
-        run = _run_elements(nest, tile, tile.g * tile.c, nest.g * nest.c, shape) * element_bytes
-        waste = _burst_waste(run, element_bytes, burst)
+        run = _run_elements(nest, tile, tile.g * tile.c, nest.g * nest.c, shape, whole_rows) * element_bytes
+        waste = _burst_waste(run, element_bytes, burst, aligned=not whole_rows)
         total += nest.n * channels * rows * columns * element_bytes * waste
     return total
 
