@@ -6,21 +6,13 @@ Units are written in the file and gone here: a field's docstring names its base 
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from simulator.hardware.units import (
-    Bits,
-    Bytes,
-    BytesPerSecond,
-    Hertz,
-    Milliwatts,
-    Picojoules,
-    PicojoulesPerByte,
-    Picoseconds,
-)
+from simulator.hardware.buffer import Buffers
+from simulator.hardware.dram import Dram
+from simulator.hardware.section import Positive, Section
+from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules
 
-Operand = Literal["ifm", "kernel", "ofm"]
-OPERANDS: tuple[Operand, ...] = ("ifm", "kernel", "ofm")
 ZeroHandling = Literal["none", "gate", "skip"]
 Codec = Literal["raw", "bitmap"]
 
@@ -34,21 +26,6 @@ def _dimension(value: object) -> object:
 
 
 UnrolledDimension = Annotated[str, BeforeValidator(_dimension), Field(pattern=_DIMENSION)]
-
-
-def _not_bool(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("expected a whole number")
-    return value
-
-
-Positive = Annotated[int, BeforeValidator(_not_bool), Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A section of the file: immutable, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Unroll(Section):
@@ -110,84 +87,6 @@ class Array(Section):
             axes = (*self.unroll.rows, *self.unroll.columns, *self.unroll.pe)
             if not axes:
                 raise ValueError("'unroll' names no loop dimension")
-        return self
-
-
-class Buffer(Section):
-    """An SRAM buffer, either of its own (`capacity`) or part of another operand's (`shared_with`).
-
-    capacity: bytes. read_energy, write_energy: picojoules per byte; left out, they follow from the capacity
-    (docs/architecture.md).
-    """
-
-    capacity: Bytes | None = None
-    shared_with: Operand | None = None
-    double_buffered: bool = True
-    read_energy: PicojoulesPerByte | None = None
-    write_energy: PicojoulesPerByte | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.capacity is None) == (self.shared_with is None):
-            found = "neither" if self.capacity is None else "both"
-            raise ValueError(f"expected either 'capacity' or 'shared_with', found {found}")
-        if self.capacity is not None and self.capacity <= 0:
-            raise ValueError("capacity must be more than 0 B")
-        if self.shared_with is not None and (self.read_energy is not None or self.write_energy is not None):
-            raise ValueError("a shared buffer takes its energy from the buffer that it shares")
-        return self
-
-
-class Buffers(Section):
-    """One buffer per operand; the OFM buffer also holds the psums."""
-
-    ifm: Buffer
-    kernel: Buffer
-    ofm: Buffer
-
-    def home(self, operand: Operand) -> Operand:
-        """The operand whose buffer really holds `operand`: itself, or the one it shares with."""
-        shared: Operand | None = getattr(self, operand).shared_with
-        return operand if shared is None else shared
-
-    def of(self, operand: Operand) -> Buffer:
-        """The physical buffer that holds `operand`."""
-        buffer: Buffer = getattr(self, self.home(operand))
-        return buffer
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        for operand in OPERANDS:
-            buffer: Buffer = getattr(self, operand)
-            if buffer.shared_with is not None:
-                owner: Buffer = getattr(self, buffer.shared_with)
-                if buffer.shared_with == operand or owner.shared_with is not None:
-                    raise ValueError(f"{operand}.shared_with must name an operand that has a buffer of its own")
-        return self
-
-
-class Dram(Section):
-    """The memory behind the buffers.
-
-    bandwidth: bytes per second, data bus of all channels. burst: bytes moved by one access. row: bytes in one open row
-    (over all channels). row_miss: picoseconds in which the data bus stands still for a row activation that other banks
-    cannot hide. energy: picojoules per byte.
-    """
-
-    name: str
-    bandwidth: BytesPerSecond
-    burst: Bytes
-    row: Bytes
-    row_miss: Picoseconds
-    energy: PicojoulesPerByte
-    background: Milliwatts = 0.0
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.bandwidth <= 0:
-            raise ValueError("bandwidth must be more than 0 B/s")
-        if self.burst <= 0 or self.row <= 0 or self.row % self.burst:
-            raise ValueError(f"row ({self.row} B) must be a multiple of burst ({self.burst} B)")
         return self
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import simpy
 
-from simulator.hardware.accelerator import Dram
+from simulator.hardware.dram import Dram
 
 Ints = npt.NDArray[np.int64]
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from simulator.hardware.accelerator import OPERANDS, Accelerator, Operand
+from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.section import OPERANDS, Operand
 from simulator.hardware.sram_energy import sram_pj_per_byte
 
 COMPONENTS = (

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from simulator.hardware.accelerator import OPERANDS, Accelerator, Operand
+from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.section import OPERANDS, Operand
 from simulator.machine.layer_costs import OperandTraffic, OutputTraffic
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError
-from simulator.hardware.accelerator import OPERANDS, Accelerator, Operand
+from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.section import OPERANDS, Operand
 from simulator.mapping.dataflow import TileSizes, dataflow_of
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.loop_nest import LoopNest

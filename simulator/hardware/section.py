@@ -1,0 +1,23 @@
+"""What all sections of an accelerator file have in common."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Operand = Literal["ifm", "kernel", "ofm"]
+OPERANDS: tuple[Operand, ...] = ("ifm", "kernel", "ofm")
+
+
+def _not_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a whole number")
+    return value
+
+
+Positive = Annotated[int, BeforeValidator(_not_bool), Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A section of the file: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
