@@ -1,0 +1,39 @@
+"""The decorator of the compiled functions."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from numba import njit
+from numba.core import config as numba_config
+
+
+def _cache_folder() -> str:
+    """Where the machine code is kept: a folder of its own for each version of the sources, so that it is never stale."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    home = os.environ.get("FMAPSIM_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return str(Path(home) / "fmapsim" / digest.hexdigest()[:16])
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FOLDER = _cache_folder()
+
+
+def compiled(function: F) -> F:
+    """`function` as machine code: arrays of int64 and integers in, an integer or nothing out.
+
+    The first call on a machine compiles, which takes some seconds; later ones load what was compiled.
+    """
+    config: Any = numba_config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = _FOLDER
+    try:
+        return cast(F, njit(cache=True, error_model="numpy")(function))
+    finally:
+        config.CACHE_DIR = before
