@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, get_args
 
-from pydantic import GetJsonSchemaHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from simulator.hardware.section import Section
@@ -29,7 +29,7 @@ class Layout(Section):
 
     default: LayoutName = "NCHW"
     input: LayoutName | None = None
-    tensors: dict[str, LayoutName] = {}
+    tensors: dict[str, LayoutName] = Field(default_factory=dict)
 
     @classmethod
     def spelled_out(cls, value: object) -> object:

@@ -99,15 +99,14 @@ class Batch:
         maps = self.maps(tensor)
         raw = self.in_memory_from_outside(tensor) or self.accelerator.compression.feature_map == "raw"
         own = self.trace.tensors[tensor].shape
-        stored = (images, own[0] * (self.size // images), *own[1:])
-        kept = maps.kept if self.flagged(tensor) else None
         return StoredFeatureMap(
-            stored,
-            self.accelerator.precision.ifm,
-            "raw" if raw else self.accelerator.compression.feature_map,
-            None if raw or maps.nonzero is None else maps.nonzero.reshape(stored),
-            None if kept is None else kept.reshape(*stored[:2], *kept.shape[2:]),
-            None if stored[1:] == shape else shape,
+            shape=(self.size, *own),
+            bits=self.accelerator.precision.ifm,
+            codec="raw" if raw else self.accelerator.compression.feature_map,
+            nonzero=None if raw else maps.nonzero,
+            kept=maps.kept if self.flagged(tensor) else None,
+            view=None if (self.size, own) == (images, shape) else shape,
+            layout=self.accelerator.layout.default,
         )
 
     def _seen(self, tensor: int, shape: Shape, images: int) -> Bools | None:

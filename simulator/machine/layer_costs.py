@@ -200,7 +200,9 @@ def output_stream(
     store[last] = finished.duration_ps
     reads = writes = OperandTraffic()
     if not (first.all() and last.all()):
-        psums = StoredFeatureMap(tensor.shape, accelerator.precision.psum, "raw", None, None)
+        psums = dataclasses.replace(
+            tensor, bits=accelerator.precision.psum, codec="raw", nonzero=None, kept=None, part=None
+        )
         tiles = stored_tiles(psums, boxes)
         spilled, fetched = loads_of(accelerator, tiles, closed[~last]), loads_of(accelerator, tiles, opened[~first])
         store[~last], restore[~first] = spilled.duration_ps, fetched.duration_ps
