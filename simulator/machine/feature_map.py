@@ -151,12 +151,16 @@ def _tiles(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> StoredTiles:
         runs = element_runs(blocks, pieces, all_lanes(pieces) if blocks.lanes == 1 else kept_lanes(pieces, kept))
     else:
         runs = masked_runs(blocks, pieces, blocks.spread(tensor.kept))
-    start, stop = runs.start * tensor.bits, (runs.start + runs.length) * tensor.bits
-    first_byte = runs.block * tensor.block_bytes + start // 8
-    table = RunTable.of(count, runs.owner, first_byte, -(-stop // 8) - start // 8)
+    table = _byte_runs(tensor, count, runs.owner, runs.block, runs.start * tensor.bits, runs.length * tensor.bits)
     nothing = np.zeros(count, np.int64)
     elements = _per_tile(runs.owner, runs.length, count)
     return StoredTiles(merged(table, in_order=pieces.in_order), nothing, nothing, elements)
+
+
+def _byte_runs(tensor: StoredFeatureMap, count: int, owner: Ints, block: Ints, start: Ints, bits: Ints) -> RunTable:
+    """The whole bytes around runs of bits that begin at `start` in their block."""
+    first, last = start // 8, -(-(start + bits) // 8)
+    return RunTable.of(count, owner, block * tensor.block_bytes + first, np.where(bits > 0, last - first, 0))
 
 
 def _flags_are_maps(tensor: StoredFeatureMap) -> bool:
@@ -187,8 +191,8 @@ def _compressed_tiles(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> S
     owner, block, first, last = _units(tensor, there)
     sizes, index = tensor.unit_bits()
     bits, index_bits = _offsets(sizes), _offsets(index)
-    start, stop = bits[block, first] // 8, -(-bits[block, last] // 8)
-    table = RunTable.of(count, owner, block * tensor.block_bytes + start, stop - start)
+    start = bits[block, first]
+    table = _byte_runs(tensor, count, owner, block, start, bits[block, last] - start)
     return StoredTiles(
         merged(table, in_order=True),
         -(-_per_tile(owner, index_bits[block, last] - index_bits[block, first], count) // 8),
