@@ -257,6 +257,8 @@ def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order:
     if whole_rows:
         ofm = ofm * ceil_div(nest.q, tile.q)
     spills = 2 * (visits - 1) * ofm_elements * precision.psum / 8
+    if lanes.ofm > 1:
+        spills = spills * tensor_waste(nest, extent, nest.ofm, lanes.ofm, precision.psum, burst, False)
     return np.asarray(np.stack(np.broadcast_arrays(ifm, kernel, ofm + spills)), np.float64)
 
 
