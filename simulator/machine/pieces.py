@@ -249,21 +249,22 @@ def masked_runs(blocks: Blocks, pieces: Pieces, kept: Bools) -> Runs:
     )
     unit = width * lanes if by_row else lanes
     runs = row_runs(stored.reshape(-1, unit))
-    first = np.searchsorted(runs.row, np.arange(stored.size // unit + 1))
-    row_of, row = expand(pieces.first_row, pieces.last_row)
-    line = pieces.block[row_of] * height + row
+    run_start = runs.row * unit + runs.start
+    run_stop = run_start + runs.length
+    piece, row = expand(pieces.first_row, pieces.last_row)
+    line = pieces.block[piece] * height + row
     if by_row:
-        piece, low, high = row_of, pieces.first_column[row_of] * lanes, pieces.last_column[row_of] * lanes
+        low, high = pieces.first_column[piece] * lanes, pieces.last_column[piece] * lanes
     else:
-        position_of, column = expand(pieces.first_column[row_of], pieces.last_column[row_of])
-        piece, line = row_of[position_of], line[position_of] * width + column
+        row_of, column = expand(pieces.first_column[piece], pieces.last_column[piece])
+        piece, line = piece[row_of], line[row_of] * width + column
         low, high = pieces.first_lane[piece], pieces.last_lane[piece]
-    line_of, run = expand(first[line], first[line + 1])
-    start = np.maximum(runs.start[run], low[line_of])
-    stop = np.minimum(runs.start[run] + runs.length[run], high[line_of])
-    piece, line = piece[line_of], line[line_of]
-    units = height * width * lanes // unit
-    return Runs(pieces.owner[piece], line // units, line % units * unit + start, np.maximum(stop - start, 0))
+    low, high = line * unit + low, line * unit + high
+    line_of, run = expand(np.searchsorted(run_stop, low, side="right"), np.searchsorted(run_start, high))
+    start, stop = np.maximum(run_start[run], low[line_of]), np.minimum(run_stop[run], high[line_of])
+    piece = piece[line_of]
+    block = pieces.block[piece]
+    return Runs(pieces.owner[piece], block, start - block * (height * width * lanes), stop - start)
 
 
 def merged(table: RunTable, *, in_order: bool) -> RunTable:
