@@ -1,11 +1,15 @@
 """Whole networks in every layout: bytes are conserved, concatenations find their place, losses are reported."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 from builders import chain, small_accelerator, with_random_maps
+from hypothesis import given
+from hypothesis import strategies as st
+from machine.test_brute_force import RELAXED, Loops, layers_with_maps, moved, prepare
 from machine.test_simulate import LARGE, bytes_of, flatten_network, residual_network
 
 import simulator
@@ -16,7 +20,7 @@ from simulator.machine.feature_map import Boxes, stored_tiles
 from simulator.machine.simulate import run
 from simulator.mapping.memory import Place, in_place_concatenations, places
 from simulator.mapping.plan import plan
-from simulator.mapping.schedule import Tiling
+from simulator.mapping.schedule import LayerSchedule, Tiling
 from simulator.trace import zero_map
 from simulator.trace.records import Layer, Tensor
 from simulator.trace.shapes import conv_layer
@@ -251,3 +255,40 @@ def test_products_of_two_activations_keep_their_images_apart(layout: str) -> Non
     schedule = plan(trace, accelerators[0], batch=2)
     nchw, other = (run(trace, each, schedule, [0, 1], pruned=False).layers for each in accelerators)
     assert [layer.traffic for layer in other] == [layer.traffic for layer in nchw]
+
+
+def loaded_bytes(loops: Loops, nonzero: np.ndarray, layout: str, *, pruned: bool, burst: int) -> int:
+    """Bursts of all IFM loads, from the address of every element; 16-bit elements."""
+    channels, height, width = loops.layer.ifm
+    lanes = channels if layout == "NHWC" else int(layout[4:] or 1)
+    total, before = 0, None
+    for g, _, c, s in loops.steps():
+        if (g, c, s) == before:
+            continue
+        before = (g, c, s)
+        touched = set()
+        for image, group, inside in itertools.product(s[0], g, c):
+            channel = group * loops.nest.c + inside
+            if pruned and not nonzero[image, channel].any():
+                continue
+            block = image * -(-channels // lanes) + channel // lanes
+            for row, column in itertools.product(loops.ifm_rows(s[1]), loops.ifm_columns(s[2])):
+                element = ((block * height + row) * width + column) * lanes + channel % lanes
+                touched.add(2 * element // burst)
+        total += burst * len(touched)
+    return total
+
+
+@RELAXED
+@given(layers_with_maps(batch=2), st.booleans(), st.sampled_from([8, 64]), st.sampled_from(LAYOUT_NAMES))
+def test_loads_are_the_bursts_of_their_elements(
+    case: tuple[Trace, LayerSchedule], pruned: bool, burst: int, layout: str
+) -> None:
+    trace, schedule = case
+    accelerator = small_accelerator(**{"dram.burst": f"{burst} B"}, layout=layout)
+    nonzero = np.stack([~trace.zeros("layer", image) for image in range(2)])
+    loads = [loaded_bytes(Loops(trace, schedule), nonzero, layout, pruned=p, burst=burst) for p in (False, pruned)]
+    dense, prepared = (prepare(trace, schedule, accelerator, pruned=flag) for flag in (False, pruned))
+    assert moved(prepared, "ifm", "read") == loads[1]
+    stores = [moved(each, "ofm", "write") for each in (dense, prepared)]
+    assert prepared.skipped_bytes == loads[0] - loads[1] + stores[0] - stores[1]
