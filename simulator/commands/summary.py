@@ -45,6 +45,8 @@ _ACCURACIES = (("top-1", "top1"), ("top-5", "top5"), ("as unpruned", "agreement"
 
 _QUANTITIES: Mapping[str, Show] = {
     "dram_bytes": bytes_text,
+    "skippable_bytes": bytes_text,
+    "skipped_bytes": bytes_text,
     "energy_pj": energy_text,
     "macs_dense": macs_text,
     "macs_effectual": macs_text,

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from simulator.hardware.buffer import Buffers
 from simulator.hardware.dram import Dram
+from simulator.hardware.layout import Layout, NameOrSection
 from simulator.hardware.section import Positive, Section
 from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules
 
@@ -172,7 +173,7 @@ class Accelerator(Section):
     array: Array
     buffers: Buffers
     dram: Dram
-    layout: Literal["NCHW"] = "NCHW"
+    layout: Annotated[Layout, NameOrSection()] = Layout()
     compression: Compression = Compression()
     pruning: PruningUnit = PruningUnit()
     post_processing: PostProcessing = PostProcessing()

@@ -19,6 +19,7 @@ from simulator.resources import shipped_folder
 _EXPECTED = {
     "bool_parsing": "expected true or false",
     "bool_type": "expected true or false",
+    "dict_type": "expected a mapping of names to values",
     "greater_than": "expected more than {gt}",
     "int_from_float": "expected a whole number",
     "int_parsing": "expected a whole number",
@@ -81,7 +82,9 @@ def _override(data: dict[str, Any], dotted: str, value: object) -> None:
     model: Any = Accelerator
     for parent in parents:
         model = _known_key(model, parent, dotted)
-        section = section.setdefault(parent, {}) if isinstance(section, dict) else None
+        inner = section.get(parent, {})
+        section[parent] = inner if model is None else model.spelled_out(inner)
+        section = section[parent]
         if not isinstance(section, dict):
             raise InputError(f"override '{dotted}': '{parent}' is not a section")
     _known_key(model, key, dotted)

@@ -21,3 +21,8 @@ class Section(BaseModel):
     """A section of the file: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def spelled_out(cls, value: object) -> object:
+        """The mapping that a short form of this section stands for; sections without a short form give it back."""
+        return value

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.feature_map import StoredFeatureMap
 from simulator.machine.pruning import compared_elements, flag_bits, kept_elements
+from simulator.mapping.memory import places, tensor_layouts
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer, Shape
 from simulator.trace.trace import Trace
@@ -42,6 +43,8 @@ class Batch:
         self._produced = {layer.output for layer in trace.layers}
         self._last_use = {tensor: index for index, layer in enumerate(trace.layers) for tensor in layer.inputs}
         self._maps: dict[int, FeatureMaps] = {}
+        self._layouts = tensor_layouts(trace, accelerator.layout)
+        self._places = places(trace, accelerator)
 
     def maps(self, tensor: int) -> FeatureMaps:
         """The maps of a tensor."""
@@ -99,16 +102,29 @@ class Batch:
         maps = self.maps(tensor)
         raw = self.in_memory_from_outside(tensor) or self.accelerator.compression.feature_map == "raw"
         own = self.trace.tensors[tensor].shape
-        stored = (images, own[0] * (self.size // images), *own[1:])
-        kept = maps.kept if self.flagged(tensor) else None
         return StoredFeatureMap(
-            stored,
-            self.accelerator.precision.ifm,
-            "raw" if raw else self.accelerator.compression.feature_map,
-            None if raw or maps.nonzero is None else maps.nonzero.reshape(stored),
-            None if kept is None else kept.reshape(*stored[:2], *kept.shape[2:]),
-            None if stored[1:] == shape else shape,
+            shape=(self.size, *own),
+            bits=self.accelerator.precision.ifm,
+            codec="raw" if raw else self.accelerator.compression.feature_map,
+            nonzero=None if raw else maps.nonzero,
+            kept=maps.kept if self.flagged(tensor) else None,
+            view=None if (self.size, own) == (images, shape) else shape,
+            layout=self._layouts[tensor],
+            part=self._part(tensor),
         )
+
+    def _part(self, tensor: int) -> tuple[int, int] | None:
+        """Where a tensor lies among the channels of a concatenation: its first channel, and all channels of that.
+
+        None for a tensor of its own, also in NCHW, where a part is whole planes that follow each other.
+        """
+        record = self.trace.tensors[tensor]
+        if record.source is not None and self.trace.tensors[record.source].shape == record.shape:
+            tensor = record.source
+        place = self._places.get(tensor)
+        if place is None or self._layouts[tensor] == "NCHW":
+            return None
+        return place.first_channel, self.trace.tensors[place.whole].shape[0]
 
     def _seen(self, tensor: int, shape: Shape, images: int) -> Bools | None:
         """What pruning keeps of a tensor, for a layer that sees the same elements as another (C, H, W) (a flatten)."""

@@ -1,18 +1,35 @@
 """A feature map as it lies in DRAM: which bytes a tile of it is, after compression and pruning.
 
-Layout NCHW: image by image, channel by channel, row by row. A compressed feature map keeps every channel at the address
-it would have uncompressed, so that maps can be found; its rows follow each other bit by bit without gaps, and a table
-holds the size of each row, in as many bits as the largest row needs.
+Image by image, block of channels by block, row by row (see `pieces`). A compressed feature map keeps every block at the
+address it would have uncompressed, so that blocks can be found; the codec's unit is a row of a block, W times its lanes
+elements, the units follow each other bit by bit without gaps, and a table holds the size of each, in as many bits as
+the largest unit needs.
 """
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.compression import codec_of
+from simulator.hardware.layout import LayoutName, lanes_of
 from simulator.machine.dram import RunTable
-from simulator.trace.zero_map import row_runs
+from simulator.machine.pieces import (
+    Blocks,
+    Boxes,
+    Pieces,
+    all_lanes,
+    element_runs,
+    expand,
+    kept_lanes,
+    masked_runs,
+    merged,
+    pieces_of,
+)
+
+__all__ = ["Boxes", "StoredFeatureMap", "StoredTiles", "stored_tiles"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -24,7 +41,9 @@ class StoredFeatureMap:
 
     shape (N, C, H, W); bits per element; nonzero and kept are [N, C, H, W] maps or None when everything counts: nonzero
     for compression, kept for what dynamic pruning leaves ([N, C, 1, 1] when it flags whole feature maps). view: the
-    (C, H, W) in which a layer sees the same elements in the same order (a flatten), when it is not the stored one.
+    (C, H, W) in which a layer sees the same elements, channel by channel and row by row, when it is not the stored one
+    (a flatten; images that count as groups). part: the first channel and the channels of the concatenation that the
+    tensor was written into; addresses then count from the start of that.
     """
 
     shape: tuple[int, int, int, int]
@@ -33,51 +52,62 @@ class StoredFeatureMap:
     nonzero: Bools | None
     kept: Bools | None
     view: tuple[int, int, int] | None = None
+    layout: LayoutName = "NCHW"
+    part: tuple[int, int] | None = None
 
     @property
-    def plane_bytes(self) -> int:
-        """Bytes reserved for one channel of one image."""
-        return -(-self.shape[2] * self.shape[3] * self.bits // 8)
+    def blocks(self) -> Blocks:
+        """How the channels are cut into blocks."""
+        first, channels = self.part or (0, self.shape[1])
+        return Blocks(self.shape, lanes_of(self.layout, channels), channels, first)
 
-    def row_bits(self) -> tuple[Ints, Ints]:
-        """Stored bits of every row [N, C, H] and how many of them are index."""
+    @property
+    def block_bytes(self) -> int:
+        """Bytes reserved for one block of one image."""
+        return -(-self.shape[2] * self.shape[3] * self.blocks.lanes * self.bits // 8)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes that the tensor occupies, padding included; for a part those of the whole concatenation."""
+        return self.shape[0] * self.blocks.per_image * self.block_bytes
+
+    @property
+    def unit_elements(self) -> int:
+        """Elements of a codec's unit: a row of a block."""
+        return self.shape[3] * self.blocks.lanes
+
+    def unit_bits(self) -> tuple[Ints, Ints]:
+        """Stored bits of every unit [N·blocks, H] and how many of them are index. Padding counts as zeros."""
         images, channels, height, width = self.shape
         if self.nonzero is None:
             counts = np.full((images, channels, height), width, np.int64)
         else:
             counts = np.count_nonzero(self.nonzero, axis=3).astype(np.int64)
+        in_unit = self.blocks.spread(counts).sum(axis=1, dtype=np.int64)
         codec = codec_of(self.codec)
-        index = codec.index_bits(width, counts, self.bits)
-        return codec.data_bits(width, counts, self.bits) + index, index
+        index = codec.index_bits(self.unit_elements, in_unit, self.bits)
+        return codec.data_bits(self.unit_elements, in_unit, self.bits) + index, index
 
     @property
     def table_entry_bits(self) -> int:
-        """Bits of a size table entry: enough for the bytes of a raw row."""
-        return (-(-self.shape[3] * self.bits // 8)).bit_length()
+        """Bits of a size table entry: enough for the bytes of a raw unit."""
+        return (-(-self.unit_elements * self.bits // 8)).bit_length()
+
+    def without_flags(self) -> "StoredFeatureMap":
+        """The same tensor with nothing pruned."""
+        return dataclasses.replace(self, kept=None)
 
 
 @dataclass(frozen=True)
-class Boxes:
-    """Tiles of a tensor: half-open ranges of images, channels, rows and columns, one entry per tile."""
+class Skipping:
+    """What dynamic pruning could leave out of each tile, and the requests that there would be without it.
 
-    images: tuple[Ints, Ints]
-    channels: tuple[Ints, Ints]
-    rows: tuple[Ints, Ints]
-    columns: tuple[Ints, Ints]
+    Of a raw tensor flagged elements could save their bits. Of a compressed one they could save what they take up while
+    nothing is flagged: an index bit each, or all their bits in a unit that is stored as it is.
+    """
 
-    @property
-    def count(self) -> int:
-        """Number of tiles."""
-        return len(self.images[0])
-
-    @property
-    def elements(self) -> Ints:
-        """Elements of each tile."""
-        ranges = (self.images, self.channels, self.rows, self.columns)
-        product = np.ones(self.count, np.int64)
-        for start, stop in ranges:
-            product = product * (stop - start)
-        return product
+    flagged_bits: Ints
+    unpruned: RunTable
 
 
 @dataclass(frozen=True)
@@ -88,124 +118,118 @@ class StoredTiles:
     index_bytes: Ints
     table_bytes: Ints
     elements: Ints
+    skipping: Skipping | None = None
 
 
 def stored_tiles(tensor: StoredFeatureMap, boxes: Boxes) -> StoredTiles:
     """What loading or storing each tile touches.
 
-    Tiles of a compressed tensor take whole rows, and so do tiles of a view. A feature map that is flagged as a whole is
-    not there; of the flagged tiles of others a compressed tensor has only index bits, which stay.
+    Tiles of a compressed tensor take whole units, and tiles of a view whole rows of each channel. A block whose feature
+    maps are all flagged is not there. Of a raw tensor, flagged feature maps and tiles leave holes of single elements;
+    of a compressed one they are zeros like others.
     """
-    owner, plane, first_row, last_row = _planes(tensor, boxes) if tensor.view is None else _seen_planes(tensor, boxes)
-    if tensor.kept is not None:
-        alive = tensor.kept.any(axis=(2, 3)).reshape(-1)[plane]
-        owner, plane, first_row, last_row = owner[alive], plane[alive], first_row[alive], last_row[alive]
-    width = tensor.shape[3]
-    if tensor.view is None:
-        column_start, column_stop = (bound[owner] for bound in boxes.columns)
-    else:
-        column_start, column_stop = np.zeros_like(owner), np.full_like(owner, width)
-
-    def per_tile(values: Ints) -> Ints:
-        return np.bincount(owner, weights=values, minlength=boxes.count).astype(np.int64)
-
-    nothing = np.zeros(boxes.count, np.int64)
-    elements = per_tile((last_row - first_row) * (column_stop - column_start))
+    pieces = pieces_of(tensor.blocks, boxes, tensor.view)
+    tiles = _tiles(tensor, pieces, boxes.count)
+    if tensor.kept is None:
+        return tiles
+    all_tiles = _tiles(tensor.without_flags(), pieces, boxes.count)
+    flagged = (all_tiles.elements - tiles.elements) * tensor.bits
     if tensor.codec != "raw":
-        sizes, index = tensor.row_bits()
-        first_bit, last_bit = _cumulative(sizes, plane, first_row, last_row)
-        start, stop = first_bit // 8, -(-last_bit // 8)
-        runs = RunTable.of(boxes.count, owner, plane * tensor.plane_bytes + start, stop - start)
-        index_start, index_stop = _cumulative(index, plane, first_row, last_row)
-        table_bytes = -(-per_tile(last_row - first_row) * tensor.table_entry_bits // 8)
-        return StoredTiles(runs, -(-per_tile(index_stop - index_start) // 8), table_bytes, elements)
-    if tensor.kept is not None and tensor.kept.shape[2:] != (1, 1) and tensor.view is None:
-        return _masked_tiles(tensor, boxes)
-    if ((column_start == 0) & (column_stop == width)).all():
-        begin, end = first_row * width * tensor.bits, last_row * width * tensor.bits
-        start = plane * tensor.plane_bytes + begin // 8
-        runs = RunTable.of(boxes.count, owner, start, -(-end // 8) - begin // 8)
-        return StoredTiles(runs, nothing, nothing, elements)
-    line_of, row = _expand(first_row, last_row)
-    begin = (row * width + column_start[line_of]) * tensor.bits
-    end = (row * width + column_stop[line_of]) * tensor.bits
-    start = plane[line_of] * tensor.plane_bytes + begin // 8
-    length = -(-end // 8) - begin // 8
-    return StoredTiles(RunTable.of(boxes.count, owner[line_of], start, length), nothing, nothing, elements)
+        flagged = _flagged_bits(tensor, pieces, boxes.count)
+    return dataclasses.replace(tiles, skipping=Skipping(flagged, all_tiles.runs))
 
 
-def _seen_planes(tensor: StoredFeatureMap, boxes: Boxes) -> tuple[Ints, Ints, Ints, Ints]:
-    """`_planes` for tiles that are given in the view's coordinates: the stored rows that hold their elements."""
-    assert tensor.view is not None
-    _, channels, height, width = tensor.shape
-    view_channels, view_height, view_width = tensor.view
-    image_of, image = _expand(*boxes.images)
-    first, last = boxes.channels[0][image_of], boxes.channels[1][image_of]
-    if view_height * view_width == 1:  # channels follow each other without a gap
-        owner, start, stop = image_of, first, last
+def _tiles(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> StoredTiles:
+    if tensor.codec != "raw":
+        return _compressed_tiles(tensor, pieces, count)
+    blocks = tensor.blocks
+    if tensor.kept is None:
+        runs = element_runs(blocks, pieces, all_lanes(pieces))
+    elif _flags_are_maps(tensor):
+        kept = _kept_by_lane(tensor, tensor.kept)
+        pieces = pieces.where(_any_lane(kept)[pieces.block])
+        runs = element_runs(blocks, pieces, all_lanes(pieces) if blocks.lanes == 1 else kept_lanes(pieces, kept))
     else:
-        channel_of, channel = _expand(first, last)
-        owner, image = image_of[channel_of], image[channel_of]
-        base = channel * view_height * view_width
-        start, stop = (base + bound[owner] * view_width for bound in boxes.rows)
-    plane_size = height * width
-    piece_of, plane = _expand(start // plane_size, -(-stop // plane_size))
-    offset = plane * plane_size
-    first_row = np.clip((start[piece_of] - offset) // width, 0, height)
-    last_row = np.clip(-(-(stop[piece_of] - offset) // width), 0, height)
-    assert view_channels * view_height * view_width == channels * plane_size
-    return owner[piece_of], image[piece_of] * channels + plane, first_row, last_row
+        runs = masked_runs(blocks, pieces, blocks.spread(tensor.kept))
+    table = _byte_runs(tensor, count, runs.owner, runs.block, runs.start * tensor.bits, runs.length * tensor.bits)
+    nothing = np.zeros(count, np.int64)
+    elements = _per_tile(runs.owner, runs.length, count)
+    return StoredTiles(merged(table, in_order=pieces.in_order), nothing, nothing, elements)
 
 
-def _planes(tensor: StoredFeatureMap, boxes: Boxes) -> tuple[Ints, Ints, Ints, Ints]:
-    """Every (tile, image, channel) with its plane number and rows, in address order within a tile."""
-    channels = tensor.shape[1]
-    image_of, image = _expand(*boxes.images)
-    channel_of, channel = _expand(boxes.channels[0][image_of], boxes.channels[1][image_of])
-    owner = image_of[channel_of]
-    plane = image[channel_of] * channels + channel
-    return owner, plane, boxes.rows[0][owner], boxes.rows[1][owner]
+def _byte_runs(tensor: StoredFeatureMap, count: int, owner: Ints, block: Ints, start: Ints, bits: Ints) -> RunTable:
+    """The whole bytes around runs of bits that begin at `start` in their block."""
+    first, last = start // 8, -(-(start + bits) // 8)
+    return RunTable.of(count, owner, block * tensor.block_bytes + first, np.where(bits > 0, last - first, 0))
 
 
-def _expand(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
-    """All integers of the ranges [start, stop), with the index of the range that each belongs to."""
-    sizes = np.maximum(stop - start, 0)
-    owner = np.repeat(np.arange(len(start), dtype=np.int64), sizes)
-    first = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return owner, np.arange(len(owner), dtype=np.int64) - first + start[owner]
+def _flags_are_maps(tensor: StoredFeatureMap) -> bool:
+    """Whether feature maps go as a whole or not at all: whole maps are flagged, or a view takes whole rows of them."""
+    assert tensor.kept is not None
+    whole_rows = tensor.view is not None and tensor.view[1:] != tensor.shape[2:]
+    return tensor.kept.shape[2:] == (1, 1) or whole_rows
 
 
-def _cumulative(sizes: Ints, plane: Ints, first_row: Ints, last_row: Ints) -> tuple[Ints, Ints]:
-    """Offsets within a plane at which a range of rows starts and stops."""
-    images, channels, height = sizes.shape
-    offsets = np.zeros((images * channels, height + 1), np.int64)
-    np.cumsum(sizes.reshape(-1, height), axis=1, out=offsets[:, 1:])
-    return offsets[plane, first_row], offsets[plane, last_row]
+def _kept_by_lane(tensor: StoredFeatureMap, kept: Bools) -> Bools:
+    """Feature maps that are not flagged as a whole, [N·blocks, lanes]."""
+    return tensor.blocks.spread(np.asarray(kept.any(axis=(2, 3))))
 
 
-def _masked_tiles(tensor: StoredFeatureMap, boxes: Boxes) -> StoredTiles:
-    """Runs of the elements that pruning keeps, tile by tile."""
+def _any_lane(kept: Bools) -> Bools:
+    return np.asarray(kept.any(axis=1))
+
+
+def _compressed_tiles(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> StoredTiles:
+    lanes = pieces.last_lane - pieces.first_lane
+    there = pieces
+    if tensor.kept is not None:
+        kept = _kept_by_lane(tensor, tensor.kept)
+        before = _offsets(kept)
+        lanes = before[pieces.block, pieces.last_lane] - before[pieces.block, pieces.first_lane]
+        there = pieces.where(_any_lane(kept)[pieces.block])
+    elements = _per_tile(pieces.owner, lanes * pieces.positions, count)
+    owner, block, first, last = _units(tensor, there)
+    sizes, index = tensor.unit_bits()
+    bits, index_bits = _offsets(sizes), _offsets(index)
+    start = bits[block, first]
+    table = _byte_runs(tensor, count, owner, block, start, bits[block, last] - start)
+    return StoredTiles(
+        merged(table, in_order=True),
+        -(-_per_tile(owner, index_bits[block, last] - index_bits[block, first], count) // 8),
+        -(-_per_tile(owner, last - first, count) * tensor.table_entry_bits // 8),
+        elements,
+    )
+
+
+def _units(tensor: StoredFeatureMap, pieces: Pieces) -> tuple[Ints, Ints, Ints, Ints]:
+    """The tile, block and range of rows of the units that pieces touch, in order, each unit once."""
+    if pieces.in_order:
+        return pieces.owner, pieces.block, pieces.first_row, pieces.last_row
+    height, blocks = tensor.shape[2], tensor.shape[0] * tensor.blocks.per_image
+    piece, row = expand(pieces.first_row, pieces.last_row)
+    unit = np.unique((pieces.owner[piece] * blocks + pieces.block[piece]) * height + row)
+    return unit // (height * blocks), unit // height % blocks, unit % height, unit % height + 1
+
+
+def _flagged_bits(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> Ints:
+    """Bits that the flagged elements of a compressed tensor take up in the units that tiles load."""
     assert tensor.kept is not None
     images, channels, height, width = tensor.shape
-    kept = tensor.kept.reshape(images * channels, height, width)
-    requests, starts, lengths, elements = [], [], [], []
-    for tile in range(boxes.count):
-        image, channel, row, column = (
-            slice(int(bounds[0][tile]), int(bounds[1][tile]))
-            for bounds in (boxes.images, boxes.channels, boxes.rows, boxes.columns)
-        )
-        planes = (
-            np.arange(image.start, image.stop)[:, None] * channels + np.arange(channel.start, channel.stop)
-        ).ravel()
-        mask = kept[planes, row, column]
-        runs = row_runs(mask.reshape(mask.shape[0] * mask.shape[1], mask.shape[2]))
-        plane, line = planes[runs.row // max(mask.shape[1], 1)], runs.row % max(mask.shape[1], 1) + row.start
-        begin = (line * width + runs.start + column.start) * tensor.bits
-        end = begin + runs.length * tensor.bits
-        requests.append(np.full(len(begin), tile, np.int64))
-        starts.append(plane * tensor.plane_bytes + begin // 8)
-        lengths.append(-(-end // 8) - begin // 8)
-        elements.append(int(mask.sum()))
-    table = RunTable.of(boxes.count, np.concatenate(requests), np.concatenate(starts), np.concatenate(lengths))
-    nothing = np.zeros(boxes.count, np.int64)
-    return StoredTiles(table, nothing, nothing, np.array(elements, np.int64))
+    flagged = np.count_nonzero(~tensor.kept, axis=3) * (width // tensor.kept.shape[3])
+    flagged = np.broadcast_to(flagged, (images, channels, height))
+    in_unit = tensor.blocks.spread(flagged).sum(axis=1, dtype=np.int64)
+    _, index = tensor.unit_bits()
+    before = _offsets(np.where(index > 0, in_unit, in_unit * tensor.bits))
+    owner, block, first, last = _units(tensor, pieces)
+    return _per_tile(owner, before[block, last] - before[block, first], count)
+
+
+def _offsets(sizes: npt.NDArray[Any]) -> Ints:
+    """Sums of each row of `sizes` up to each of its entries: [rows, entries + 1]."""
+    offsets = np.zeros((sizes.shape[0], sizes.shape[1] + 1), np.int64)
+    np.cumsum(sizes, axis=1, out=offsets[:, 1:])
+    return offsets
+
+
+def _per_tile(owner: Ints, values: Ints, count: int) -> Ints:
+    return np.bincount(owner, weights=values, minlength=count).astype(np.int64)

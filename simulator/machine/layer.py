@@ -52,6 +52,8 @@ class PreparedLayer:
     traffic: list[TrafficRow]
     row_hits: int
     row_misses: int
+    skippable_bytes: int
+    skipped_bytes: int
     vector_elements: int
     comparisons: int
 
@@ -79,6 +81,8 @@ class PreparedLayer:
             energy_pj=energy,
             row_hits=self.row_hits,
             row_misses=self.row_misses,
+            skippable_bytes=self.skippable_bytes,
+            skipped_bytes=self.skipped_bytes,
             tiles=self.schedule.steps.count,
             tiling=self.schedule.tiling.describe(),
         )
@@ -129,6 +133,8 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
         ),
         row_hits=moved.row_hits + int(flags.row_hits.sum()),
         row_misses=moved.row_misses + int(flags.row_misses.sum()),
+        skippable_bytes=moved.skippable_bytes,
+        skipped_bytes=moved.skipped_bytes,
         vector_elements=_vector_elements(layer, ifm_traffic, output_traffic),
         comparisons=batch.comparisons(layer, ifm_traffic.elements),
     )

@@ -21,7 +21,8 @@ Bools = npt.NDArray[np.bool_]
 class OperandTraffic:
     """What one operand moves in a layer, DRAM side: whole bursts, split into values and metadata; and what was wanted.
 
-    elements are those that pass the buffer.
+    elements are those that pass the buffer. skippable_bytes: what dynamic pruning flagged among what the tiles needed,
+    as stored; skipped_bytes: what it kept from moving, in whole bursts. Size tables and flags are in neither.
     """
 
     value_bytes: int = 0
@@ -29,6 +30,8 @@ class OperandTraffic:
     row_misses: int = 0
     row_hits: int = 0
     elements: int = 0
+    skippable_bytes: int = 0
+    skipped_bytes: int = 0
 
     def __add__(self, other: "OperandTraffic") -> "OperandTraffic":
         return OperandTraffic(
@@ -57,6 +60,11 @@ def loads_of(accelerator: Accelerator, tiles: StoredTiles, order: Ints) -> Loads
     costs = request_costs(accelerator.dram, tiles.runs)
     table = _table_requests(accelerator, tiles.table_bytes)
     index = np.minimum(tiles.index_bytes, costs.moved_bytes)
+    skippable = skipped = 0
+    if tiles.skipping is not None:
+        unpruned = request_costs(accelerator.dram, tiles.skipping.unpruned)
+        skippable = -(-int(tiles.skipping.flagged_bits[order].sum()) // 8)
+        skipped = int((unpruned.moved_bytes - costs.moved_bytes)[order].sum())
     return Loads(
         (costs.duration_ps + table.duration_ps)[order],
         OperandTraffic(
@@ -65,6 +73,8 @@ def loads_of(accelerator: Accelerator, tiles: StoredTiles, order: Ints) -> Loads
             row_misses=int((costs.row_misses + table.row_misses)[order].sum()),
             row_hits=int((costs.row_hits + table.row_hits)[order].sum()),
             elements=int(tiles.elements[order].sum()),
+            skippable_bytes=skippable,
+            skipped_bytes=skipped,
         ),
     )
 
@@ -200,7 +210,9 @@ def output_stream(
     store[last] = finished.duration_ps
     reads = writes = OperandTraffic()
     if not (first.all() and last.all()):
-        psums = StoredFeatureMap(tensor.shape, accelerator.precision.psum, "raw", None, None)
+        psums = dataclasses.replace(
+            tensor, bits=accelerator.precision.psum, codec="raw", nonzero=None, kept=None, part=None
+        )
         tiles = stored_tiles(psums, boxes)
         spilled, fetched = loads_of(accelerator, tiles, closed[~last]), loads_of(accelerator, tiles, opened[~first])
         store[~last], restore[~first] = spilled.duration_ps, fetched.duration_ps

@@ -24,6 +24,8 @@ class LayerResult:
     energy_pj: dict[str, float] = field(default_factory=dict)
     row_hits: int = 0
     row_misses: int = 0
+    skippable_bytes: int = 0
+    skipped_bytes: int = 0
     tiles: int = 0
     tiling: str = ""
 

@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.layout import lanes_of
 from simulator.hardware.section import OPERANDS, Operand
+from simulator.mapping.burst_waste import Lanes, TileExtent, burst_waste, tensor_waste
 from simulator.mapping.dataflow import TileSizes, dataflow_of
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.loop_nest import LoopNest
@@ -48,11 +50,13 @@ class _Candidates:
 
 
 @lru_cache(maxsize=4096)
-def best_schedule(nest: LoopNest, accelerator: Accelerator) -> LayerSchedule:
+def best_schedule(nest: LoopNest, accelerator: Accelerator, lanes: Lanes | None = None) -> LayerSchedule:
     """The tiling of `nest` with the least DRAM traffic among those that keep the array as busy as any can.
 
+    lanes: how its tensors lie in memory, by default as the accelerator's default layout has it.
     Raises InputError when even the smallest tile does not fit into the buffers; the message names the buffer.
     """
+    lanes = lanes or _default_lanes(nest, accelerator)
     candidates = _candidates(nest)
     ifm_elements = _ifm_tile_elements(nest, candidates)
     fits = _fits(nest, accelerator, candidates, ifm_elements)
@@ -62,7 +66,7 @@ def best_schedule(nest: LoopNest, accelerator: Accelerator) -> LayerSchedule:
     ifm_elements = ifm_elements[fits]
     cycles, first_load, activations = _time(nest, accelerator, candidates, ifm_elements)
 
-    parts = np.stack([_traffic(nest, accelerator, candidates, order) for order in ORDERS], axis=1)
+    parts = np.stack([_traffic(nest, accelerator, candidates, order, lanes) for order in ORDERS], axis=1)
     traffic = parts.sum(axis=0)
     to_cycles = accelerator.clock / accelerator.dram.bandwidth
     serial = [part for part, operand in zip(parts, OPERANDS, strict=True) if not _overlaps(accelerator, operand)]
@@ -77,6 +81,11 @@ def best_schedule(nest: LoopNest, accelerator: Accelerator) -> LayerSchedule:
     order, best = np.unravel_index(int(np.argmin(np.where(busy, _tiles(nest, candidates), np.inf))), traffic.shape)
     sizes = {name: int(values[best]) for name, values in vars(candidates).items()}
     return LayerSchedule(nest, Tiling(**sizes, order=ORDERS[order]), math.ceil(traffic[order, best]))
+
+
+def _default_lanes(nest: LoopNest, accelerator: Accelerator) -> Lanes:
+    name = accelerator.layout.default
+    return Lanes(tuple(lanes_of(name, shape[0]) for shape in nest.inputs), lanes_of(name, nest.ofm[0]))
 
 
 def _overlaps(accelerator: Accelerator, operand: Operand) -> bool:
@@ -228,69 +237,47 @@ def _kernel_bits(nest: LoopNest, accelerator: Accelerator) -> int:
     return accelerator.precision.ifm if nest.two_activations else accelerator.precision.kernel
 
 
-def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order: str) -> Floats:
+def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order: str, lanes: Lanes) -> Floats:
     """DRAM bytes of IFM, kernel and OFM (with spilled psums): [3, candidates].
 
     An unaligned run of bytes counts with the part of a burst that it wastes on average.
     """
     precision, burst = accelerator.precision, accelerator.dram.burst
     whole_rows = accelerator.compression.feature_map != "raw"
-    ifm = _ifm_layer_bytes(nest, tile, precision.ifm / 8, burst, whole_rows) * _loads(nest, tile, order, "SC", "K")
+    ifm = _ifm_layer_bytes(nest, tile, accelerator, lanes) * _loads(nest, tile, order, "SC", "K")
     slices = tile.g * tile.k * tile.c * nest.r * nest.s
     bits = _kernel_bits(nest, accelerator)
     kernel = nest.kernel_elements * bits / 8 * _loads(nest, tile, order, "KC", "S")
-    kernel = kernel * np.where(slices >= nest.kernel_elements, 1.0, _burst_waste(slices * bits / 8, bits / 8, burst))
+    kernel = kernel * np.where(slices >= nest.kernel_elements, 1.0, burst_waste(slices * bits / 8, bits / 8, burst))
     visits = _loads(nest, tile, order, "SK", "C")
     ofm_elements = nest.n * nest.ofm[0] * nest.ofm[1] * nest.ofm[2]
-    run = _run_elements(nest, tile, tile.g * tile.k, nest.g * nest.k, nest.ofm, whole_rows) * precision.ofm / 8
-    ofm = ofm_elements * precision.ofm / 8 * _burst_waste(run, precision.ofm / 8, burst, aligned=not whole_rows)
+    extent = TileExtent(tile.g * tile.k, nest.g * nest.k, tile.p, tile.q)
+    waste = tensor_waste(nest, extent, nest.ofm, lanes.ofm, precision.ofm, burst, whole_rows)
+    ofm = ofm_elements * precision.ofm / 8 * waste
     if whole_rows:
         ofm = ofm * ceil_div(nest.q, tile.q)
     spills = 2 * (visits - 1) * ofm_elements * precision.psum / 8
+    if lanes.ofm > 1:
+        spills = spills * tensor_waste(nest, extent, nest.ofm, lanes.ofm, precision.psum, burst, False)
     return np.asarray(np.stack(np.broadcast_arrays(ifm, kernel, ofm + spills)), np.float64)
 
 
-def _run_elements(
-    nest: LoopNest, tile: _Candidates, channels: Ints, of_channels: int, shape: tuple[int, int, int], compressed: bool
-) -> Floats:
-    """Elements that follow each other in a tile of a tensor: part of a row, rows, whole planes, or all of it.
-
-    Compressed planes leave gaps behind them, so they never join.
-    """
-    plane = shape[1] * shape[2]
-    planes = np.where(channels >= of_channels, shape[0] * nest.n, channels * shape[0] / of_channels) * plane
-    if compressed:
-        planes = np.full_like(planes, plane)
-    rows = tile.p * shape[1] / nest.p * shape[2]
-    columns = tile.q * shape[2] / nest.q
-    whole = (tile.p >= nest.p) & (tile.q >= nest.q)
-    return np.asarray(np.where(whole, planes, np.where(tile.q >= nest.q, rows, columns)), np.float64)
-
-
-def _burst_waste(run_bytes: npt.ArrayLike, element_bytes: float, burst: int, aligned: bool = True) -> Floats:
-    """Bytes moved over bytes wanted: a run at a random address touches (length + burst − element) / burst bursts.
-
-    Runs of whole bursts waste nothing, unless compression (aligned False) has shifted what precedes them.
-    """
-    run = np.maximum(np.asarray(run_bytes, np.float64), 1.0)
-    return np.where((run % burst == 0) & aligned, 1.0, 1.0 + max(0.0, burst - element_bytes) / run)
-
-
-def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, element_bytes: float, burst: int, whole_rows: bool) -> Floats:
+def _ifm_layer_bytes(nest: LoopNest, tile: _Candidates, accelerator: Accelerator, lanes: Lanes) -> Floats:
     """Bytes of all inputs when each tile of positions and channels is fetched once, halo included.
 
     Compressed rows are fetched whole, whatever columns a tile needs of them.
     """
+    bits, whole_rows = accelerator.precision.ifm, accelerator.compression.feature_map != "raw"
+    extent = TileExtent(tile.g * tile.c, nest.g * nest.c, tile.p, tile.q)
     total: Floats = np.zeros(len(tile.g))
     for index, (channels, _, width) in enumerate(nest.inputs):
         rows = _summed_extent(nest, tile.p, nest.p, index, "rows")
         columns = _summed_extent(nest, tile.q, nest.q, index, "columns")
         if whole_rows:
             columns = np.where(tile.q >= nest.q, columns, width * ceil_div(nest.q, tile.q))
-        shape = nest.inputs[index]
-        run = _run_elements(nest, tile, tile.g * tile.c, nest.g * nest.c, shape, whole_rows) * element_bytes
-        waste = _burst_waste(run, element_bytes, burst, aligned=not whole_rows)
-        total += nest.n * channels * rows * columns * element_bytes * waste
+        burst, stored = accelerator.dram.burst, lanes.inputs[index]
+        waste = tensor_waste(nest, extent, nest.inputs[index], stored, bits, burst, whole_rows)
+        total += nest.n * channels * rows * columns * (bits / 8) * waste
     return total
 
 

@@ -11,6 +11,7 @@ from simulator.machine.energy import COMPONENTS
 from simulator.machine.results import LayerResult, RunResult
 
 TOTALS = ("macs_dense", "macs_effectual", "macs_performed", "macs_gated", "macs_skipped", "dram_bytes", "energy_pj")
+SKIPS = ("skippable_bytes", "skipped_bytes")
 WAITS = ("ifm", "kernel", "ofm", "psum")
 
 
@@ -25,7 +26,14 @@ class Report:
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
     (cycles = compute + stall), stall_ifm_cycles … stall_drain_cycles (what the array waited for), utilisation (MACs
     performed or gated per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles, row_hits, row_misses,
-    energy_pj, tiles, tiling.
+    skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj, tiles, tiling.
+
+    skippable_bytes are the elements that dynamic pruning flagged among those that IFM loads and OFM stores would have
+    moved: their bits as stored raw; of a compressed tensor one index bit each, or all bits where the codec's unit is
+    stored as it is. skipped_bytes is what that kept from moving: whole bursts with nothing flagged minus whole bursts
+    with flags, in the same tiles; size tables and flags count in neither. skip_lost_percent is what layout and bursts
+    lose, 100·(1 − skipped / skippable): 0 when nothing is skippable, and 0 too when more is skipped than skippable,
+    because a burst that goes as a whole takes bytes along that no tile needed.
 
     traffic: layer, operand (ifm, kernel, ofm, psum, metadata), level (dram, buffer), direction (read, write), bytes.
     energy: layer, component, energy_pj. images: one row per batch with its images and totals.
@@ -43,11 +51,15 @@ class Report:
     def totals(self) -> Mapping[str, float]:
         """Sums over the layers: cycles, seconds, dram_bytes, energy_pj, MACs and bytes per operand (`ifm_bytes` …).
 
-        Also utilisation, average bandwidth in bytes per second, and frames per second.
+        Also skippable_bytes, skipped_bytes, skip_lost_percent (of these two sums), utilisation, average bandwidth in
+        bytes per second, and frames per second.
         """
         sums = {
             name: _number(self.layers[name].sum()) for name in (*TOTALS, "cycles", "compute_cycles", "stall_cycles")
         }
+        for name in SKIPS:  # reports of earlier versions have none
+            sums[name] = _number(self.layers[name].sum()) if name in self.layers else 0
+        sums["skip_lost_percent"] = lost_percent(sums["skippable_bytes"], sums["skipped_bytes"])
         seconds = float(self.layers["cycles"].sum()) / float(self.meta["clock_hz"])
         sums["seconds"] = seconds
         dram = self.traffic[self.traffic["level"] == "dram"]
@@ -62,6 +74,11 @@ class Report:
     def energy_by_component(self) -> pd.Series:
         """Picojoules of each component, over all layers."""
         return self.energy.groupby("component", sort=False)["energy_pj"].sum()
+
+
+def lost_percent(skippable: float, skipped: float) -> float:
+    """The part of what is skippable that still moves, in percent: 0 to 100."""
+    return 100.0 * (1.0 - min(skipped / skippable, 1.0)) if skippable else 0.0
 
 
 def _number(value: Any) -> float:
@@ -93,8 +110,11 @@ def build_report(runs: Sequence[RunResult], meta: Mapping[str, Any]) -> Report:
             for run, frame in zip(runs, layer_frames, strict=True)
         ]
     )
+    layers = _mean(layer_frames)
+    lost = [lost_percent(*pair) for pair in layers[list(SKIPS)].itertuples(index=False)]
+    layers.insert(layers.columns.tolist().index(SKIPS[-1]) + 1, "skip_lost_percent", lost)
     return Report(
-        layers=_mean(layer_frames),
+        layers=layers,
         traffic=_mean(traffic_frames),
         energy=_mean(energy_frames),
         images=images,
@@ -123,6 +143,8 @@ def _layer_row(layer: LayerResult) -> dict[str, Any]:
         "dram_busy_cycles": round(layer.timing.dram_busy_ps / layer.cycle_ps),
         "row_hits": layer.row_hits,
         "row_misses": layer.row_misses,
+        "skippable_bytes": layer.skippable_bytes,
+        "skipped_bytes": layer.skipped_bytes,
         "energy_pj": sum(layer.energy_pj.values()),
         "tiles": layer.tiles,
         "tiling": layer.tiling,

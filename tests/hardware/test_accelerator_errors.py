@@ -154,7 +154,7 @@ def test_the_unchanged_file_loads(tmp_path: Path) -> None:
             "pruning: {granularity: tile}\nenergy:\n",
             "a.yaml:20: pruning: 'tile' belongs to granularity: tile",
         ),
-        ("energy:\n", "layout: NHWC\nenergy:\n", "a.yaml:20: layout: expected 'NCHW', found 'NHWC'"),
+        ("energy:\n", "layout: NHCW\nenergy:\n", "a.yaml:20: layout: expected one of NCHW, NHWC, NCHW4, "),
     ],
 )
 def test_message_names_line_key_and_expectation(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -1,16 +1,18 @@
 """Reports on disk and side by side."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from builders import chain, small_accelerator
+from builders import chain, small_accelerator, with_random_maps
 
 import simulator
 from simulator.errors import InputError
 from simulator.report.compare import compare, compare_layers
-from simulator.report.report import Report
+from simulator.report.report import Report, lost_percent
 from simulator.trace.shapes import conv_layer
 
 
@@ -44,6 +46,9 @@ def test_the_documented_columns_are_there() -> None:
         "stall_cycles",
         "utilisation",
         "dram_bytes",
+        "skippable_bytes",
+        "skipped_bytes",
+        "skip_lost_percent",
         "energy_pj",
     }
     assert report().traffic.columns.tolist() == ["layer", "operand", "level", "direction", "bytes"]
@@ -94,3 +99,28 @@ def test_bad_folders_and_counts_are_one_clear_error(tmp_path: Path) -> None:
     (folder / "layers.parquet").write_bytes(b"nothing")
     with pytest.raises(InputError, match="damaged report"):
         simulator.load_report(folder)
+
+
+def test_what_is_lost_of_the_skippable_is_a_share_of_sums() -> None:
+    trace = with_random_maps(
+        chain(conv_layer("a", (4, 8, 8), 16, (1, 1)), conv_layer("b", (16, 8, 8), 8, (1, 1))),
+        np.random.default_rng(0),
+        images=3,
+        empty_maps=0.5,
+    )
+    found = simulator.simulate(trace, small_accelerator(layout="NCHW16"), pruning="dynamic")
+    rows = found.layers
+    assert (rows["skippable_bytes"] > 0).all()
+    shares = 100 * (1 - rows["skipped_bytes"] / rows["skippable_bytes"])
+    assert rows["skip_lost_percent"].tolist() == pytest.approx(shares.clip(lower=0).tolist())
+    totals = found.totals
+    expected = 100 * (1 - totals["skipped_bytes"] / totals["skippable_bytes"])
+    assert totals["skip_lost_percent"] == pytest.approx(max(expected, 0))
+    assert [lost_percent(*pair) for pair in ((0, 0), (0, 64), (50, 64), (64, 48), (64, 0))] == [0, 0, 0, 25, 100]
+
+
+def test_reports_without_these_figures_still_have_totals() -> None:
+    old = report()
+    columns = ["skippable_bytes", "skipped_bytes", "skip_lost_percent"]
+    old = dataclasses.replace(old, layers=old.layers.drop(columns=columns))
+    assert [old.totals[name] for name in columns] == [0, 0, 0]

@@ -1,0 +1,98 @@
+"""Estimates for the tile search: how many bytes bursts and layout move for each byte that a tile of a tensor needs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.mapping.loop_nest import LoopNest
+from simulator.trace.records import Shape
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Channels that lie side by side in memory: of each input of a layer, and of its OFM."""
+
+    inputs: tuple[int, ...]
+    ofm: int
+
+
+@dataclass(frozen=True)
+class TileExtent:
+    """What tiles take of a tensor [C, H, W], one entry per candidate: channels, of a layer's `of_channels`, p and q."""
+
+    channels: Ints
+    of_channels: int
+    p: Ints
+    q: Ints
+
+
+def tensor_waste(
+    nest: LoopNest, tile: TileExtent, shape: Shape, lanes: int, bits: int, burst: int, compressed: bool
+) -> Floats:
+    """Bytes moved over bytes wanted for tiles of a tensor; compressed tiles want whole rows already."""
+    if lanes == 1:
+        run = run_elements(nest, tile, shape, compressed) * bits / 8
+        return burst_waste(run, bits / 8, burst, aligned=not compressed)
+    channels = np.maximum(np.rint(tile.channels * shape[0] / tile.of_channels).astype(np.int64), 1)
+    channels = np.minimum(channels, shape[0])
+    shared = np.gcd(channels, lanes)
+    positions = _positions(nest, tile, shape)
+    blocks = (channels + lanes - shared) / lanes
+    if compressed:
+        taken = np.minimum(blocks * lanes, shape[0]) / channels
+        return taken * burst_waste(positions * lanes * bits / 8, bits / 8, burst, aligned=False)
+    whole = positions >= shape[1] * shape[2]
+    block_run = positions * lanes * np.where(whole, np.maximum(channels // lanes, 1), 1) * bits / 8
+    full = burst_waste(block_run, int(np.gcd(lanes * bits, burst * 8)) / 8, burst)
+    share, part = _partial_blocks(channels, shape[0], lanes, shared, blocks)
+    aligned = np.gcd(np.gcd(channels, lanes) * bits, burst * 8) / 8
+    run = np.maximum(part * bits / 8, bits / 8)
+    by_position = np.minimum(1.0 + np.maximum(0.0, burst - aligned) / run, lanes * bits / 8 / run * full)
+    return np.asarray((1 - share) * full + share * by_position, np.float64)
+
+
+def _partial_blocks(channels: Ints, of: int, lanes: int, shared: Ints, blocks: Floats) -> tuple[Floats, Floats]:
+    """The share of a tile's channels that lie in blocks of which it takes a part, and the channels of such a part.
+
+    Tiles of all channels cut only the last block. Others begin anywhere at multiples of what tile and block share.
+    """
+    tail = of % lanes
+    everything = channels >= of
+    inside = np.where(channels < lanes, 1.0, np.minimum((lanes - shared) / channels, 1.0))
+    share = np.where(everything, tail / of, np.where(channels % lanes == 0, 0.0, inside))
+    part = np.where(everything, tail, np.where(channels < lanes, channels / blocks, lanes / 2))
+    return np.asarray(share, np.float64), np.asarray(part, np.float64)
+
+
+def _positions(nest: LoopNest, tile: TileExtent, shape: Shape) -> Floats:
+    """Positions that follow each other in a tile: part of a row, rows, or the plane."""
+    rows = tile.p * shape[1] / nest.p * shape[2]
+    columns = tile.q * shape[2] / nest.q
+    return np.asarray(np.where(tile.q >= nest.q, rows, columns), np.float64)
+
+
+def run_elements(nest: LoopNest, tile: TileExtent, shape: Shape, compressed: bool) -> Floats:
+    """Elements that follow each other in a tile of an NCHW tensor: part of a row, rows, whole planes, or all of it.
+
+    Compressed planes leave gaps behind them, so they never join.
+    """
+    plane = shape[1] * shape[2]
+    planes = np.where(tile.channels >= tile.of_channels, shape[0] * nest.n, tile.channels * shape[0] / tile.of_channels)
+    planes = planes * plane
+    if compressed:
+        planes = np.full_like(planes, plane)
+    whole = (tile.p >= nest.p) & (tile.q >= nest.q)
+    return np.asarray(np.where(whole, planes, _positions(nest, tile, shape)), np.float64)
+
+
+def burst_waste(run_bytes: npt.ArrayLike, element_bytes: float, burst: int, aligned: bool = True) -> Floats:
+    """Bytes moved over bytes wanted: a run at a random address touches (length + burst − element) / burst bursts.
+
+    Runs of whole bursts waste nothing, unless compression (aligned False) has shifted what precedes them.
+    """
+    run = np.maximum(np.asarray(run_bytes, np.float64), 1.0)
+    return np.where((run % burst == 0) & aligned, 1.0, 1.0 + max(0.0, burst - element_bytes) / run)
