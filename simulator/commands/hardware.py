@@ -55,9 +55,10 @@ def _figures(accelerator: "Accelerator") -> tuple[str, str, str, str]:
 
 
 def _buffer_bytes(accelerator: "Accelerator") -> int:
-    """The capacity of all buffers; a shared one has none of its own."""
+    """The capacity of all physical buffers."""
     buffers = accelerator.buffers
-    return sum(buffer.capacity or 0 for buffer in (buffers.ifm, buffers.kernel, buffers.ofm))
+    own = (buffer for buffer in (buffers.ifm, buffers.kernel, buffers.ofm) if buffer.shared_with is None)
+    return sum(buffer.capacity or 0 for buffer in own)
 
 
 def _overview(accelerator: "Accelerator") -> dict[str, Any]:

@@ -31,6 +31,9 @@ _EXPECTED = {
 }
 """Our wording for pydantic's error types; the braces name values that pydantic gives with the error."""
 
+_TWO_SPELLINGS = {"buffering": "double_buffered", "double_buffered": "buffering"}
+"""Keys that say the same."""
+
 
 def preset_names() -> list[str]:
     """Names of the shipped accelerators, sorted."""
@@ -70,6 +73,7 @@ def load_accelerator(
     data = copy.deepcopy(document.data)
     for dotted, value in (overrides or {}).items():
         _override(data, dotted, value)
+        _drop_other_spelling(data, dotted, overrides or {})
     try:
         return Accelerator.model_validate(data)
     except ValidationError as error:
@@ -89,6 +93,18 @@ def _override(data: dict[str, Any], dotted: str, value: object) -> None:
             raise InputError(f"override '{dotted}': '{parent}' is not a section")
     _known_key(model, key, dotted)
     section[key] = value
+
+
+def _drop_other_spelling(data: dict[str, Any], dotted: str, overrides: Mapping[str, object]) -> None:
+    """An override replaces what the file says, in whichever of its two spellings the file says it."""
+    *parents, key = dotted.split(".")
+    other = _TWO_SPELLINGS.get(key)
+    if other is None or ".".join((*parents, other)) in overrides:
+        return
+    section = data
+    for parent in parents:
+        section = section[parent]
+    section.pop(other, None)
 
 
 def _known_key(model: Any, key: str, dotted: str) -> Any:

@@ -1,6 +1,6 @@
 """Quantities with units, as written in accelerator files: `108 KiB`, `200 MHz`, `25.6 GB/s`, `3.9 pJ/bit`.
 
-Every quantity is stored as a plain number in one base unit (bytes, hertz, bytes per second, picojoules,
+Every quantity is stored as a plain number in one base unit (bytes, hertz, bytes per second or cycle, picojoules,
 picoseconds, milliwatts, bits), which the field that holds it names.
 """
 
@@ -20,6 +20,7 @@ _BINARY_PREFIXES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 BYTE_UNITS = {prefix + "B": Decimal(scale) for prefix, scale in (_DECIMAL_PREFIXES | _BINARY_PREFIXES).items()}
 HERTZ_UNITS = {prefix + "Hz": Decimal(scale) for prefix, scale in _DECIMAL_PREFIXES.items()}
+CYCLE_BANDWIDTH_UNITS = {"B/cycle": Decimal(1), "bit/cycle": Decimal("0.125")}
 BANDWIDTH_UNITS = {unit + "/s": scale for unit, scale in BYTE_UNITS.items()}
 PICOSECOND_UNITS = {"ps": Decimal(1), "ns": Decimal(10**3), "us": Decimal(10**6), "µs": Decimal(10**6)}
 PICOJOULE_UNITS = {"fJ": Decimal("0.001"), "pJ": Decimal(1), "nJ": Decimal(1000)}
@@ -94,6 +95,11 @@ BytesPerSecond = Annotated[
     float,
     BeforeValidator(_validator(BANDWIDTH_UNITS, "a bandwidth", "25.6 GB/s", False)),
     _schema(BANDWIDTH_UNITS, "25.6 GB/s"),
+]
+BytesPerCycle = Annotated[
+    float,
+    BeforeValidator(_validator(CYCLE_BANDWIDTH_UNITS, "a bandwidth", "64 B/cycle", False)),
+    _schema(CYCLE_BANDWIDTH_UNITS, "64 B/cycle"),
 ]
 Picoseconds = Annotated[
     int, BeforeValidator(_validator(PICOSECOND_UNITS, "a time", "45 ns", True)), _schema(PICOSECOND_UNITS, "45 ns")

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.section import Operand
 from simulator.machine.batch import Batch
+from simulator.machine.buffer_access import buffer_stalls
 from simulator.machine.energy import layer_energy
 from simulator.machine.layer_costs import (
     OperandTraffic,
@@ -21,7 +23,7 @@ from simulator.machine.layer_costs import (
     right_operand_stream,
     with_flags,
 )
-from simulator.machine.pipeline import LayerTiming, LayerWork
+from simulator.machine.pipeline import LayerTiming, LayerWork, OperandStream
 from simulator.machine.results import LayerResult
 from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, traffic_rows
 from simulator.machine.work import (
@@ -32,7 +34,7 @@ from simulator.machine.work import (
     window_counts,
     working_channels,
 )
-from simulator.mapping.dataflow.base import ceil_div
+from simulator.mapping.dataflow.base import BufferAccesses, ceil_div
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer
 
@@ -48,6 +50,7 @@ class PreparedLayer:
     schedule: LayerSchedule
     work: LayerWork
     step_cycles: Ints
+    buffer_stall_cycles: int
     macs: MacCounts
     traffic: list[TrafficRow]
     row_hits: int
@@ -74,6 +77,7 @@ class PreparedLayer:
             operator=self.layer.operator,
             macs=self.macs,
             compute_cycles=int(self.step_cycles.sum()),
+            buffer_stall_cycles=self.buffer_stall_cycles,
             timing=timing,
             cycle_ps=accelerator.cycle_ps,
             array_macs=accelerator.array.macs,
@@ -93,7 +97,8 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
     layer, nest, accelerator = batch.trace.layers[layer_index], schedule.nest, batch.accelerator
     inputs = [batch.stored(tensor, shape, nest.n) for tensor, shape in zip(layer.inputs, nest.inputs, strict=False)]
     ifm, ifm_traffic = input_stream(schedule, accelerator, inputs)
-    streams, kernel_traffic = {"ifm": ifm}, OperandTraffic()
+    streams: dict[Operand, OperandStream] = {"ifm": ifm}
+    kernel_traffic, accesses = OperandTraffic(), None
     if nest.unit == "array":
         active, kernel_map = batch.active_channels(schedule, layer), batch.kernel(layer_index)
         if nest.two_activations:
@@ -101,9 +106,10 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
             streams["kernel"], kernel_traffic = right_operand_stream(schedule, accelerator, right)
         else:
             streams["kernel"], kernel_traffic = kernel_stream(schedule, accelerator, kernel_map, active)
-        step_cycles, macs, array = _array(batch, layer, schedule, active, kernel_map)
+        step_cycles, macs, accesses = _array(batch, layer, schedule, active, kernel_map)
     else:
-        step_cycles, macs, array = vector_cycles(schedule, accelerator.post_processing.lanes), MacCounts.none(), None
+        step_cycles, macs = vector_cycles(schedule, accelerator.post_processing.lanes), MacCounts.none()
+    stalls = buffer_stalls(schedule, accelerator, step_cycles, accesses, streams)
 
     post_rate = accelerator.post_processing.lanes
     if batch.pruned and accelerator.pruning.side == "ofm":
@@ -112,13 +118,13 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
         schedule,
         accelerator,
         batch.stored(layer.output, nest.ofm, nest.n),
-        step_cycles,
+        step_cycles + stalls,
         post_rate,
     )
     flags = flag_requests(
         accelerator, sum(batch.flag_bytes(tensor) for tensor in layer.inputs), batch.flag_bytes(layer.output)
     )
-    work = with_flags(layer_work(accelerator, step_cycles, streams, output), flags)
+    work = with_flags(layer_work(accelerator, layer.name, step_cycles + stalls, streams, output), flags)
     parts = (ifm_traffic, kernel_traffic, output_traffic.ofm, output_traffic.psum_reads, output_traffic.psum_writes)
     moved = functools.reduce(operator.add, parts)
     flags_moved = (int(flags.moved_bytes[0]), int(flags.moved_bytes[1]))
@@ -127,9 +133,16 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
         schedule=schedule,
         work=work,
         step_cycles=step_cycles,
+        buffer_stall_cycles=int(stalls.sum()),
         macs=macs,
         traffic=traffic_rows(
-            accelerator, nest.two_activations, ifm_traffic, kernel_traffic, output_traffic, flags_moved, array
+            accelerator,
+            nest.two_activations,
+            ifm_traffic,
+            kernel_traffic,
+            output_traffic,
+            flags_moved,
+            None if accesses is None else _elements(accesses),
         ),
         row_hits=moved.row_hits + int(flags.row_hits.sum()),
         row_misses=moved.row_misses + int(flags.row_misses.sum()),
@@ -153,7 +166,7 @@ def _vector_elements(layer: Layer, ifm: OperandTraffic, output: OutputTraffic) -
 
 def _array(
     batch: Batch, layer: Layer, schedule: LayerSchedule, active: Bools | None, kernel_map: Bools | None
-) -> tuple[Ints, MacCounts, ArrayElements]:
+) -> tuple[Ints, MacCounts, BufferAccesses]:
     nest, zeros = schedule.nest, batch.accelerator.array.zeros
     nonzero = batch.maps(layer.inputs[0]).nonzero
     shape = nest.inputs[0]
@@ -166,10 +179,12 @@ def _array(
     working = working_channels(schedule, batch.accelerator, active)
     work = array_work(schedule, batch.accelerator, working, tile_met, kernel_map)
     macs = mac_counts(schedule, zeros, met, kernel_map, working)
-    accesses = work.accesses
-    steps = (schedule.steps.count,)
-    totals = (accesses.ifm_reads, accesses.kernel_reads, accesses.psum_reads, accesses.psum_writes)
-    return work.cycles, macs, ArrayElements(*(int(np.broadcast_to(total, steps).sum()) for total in totals))
+    each = (np.broadcast_to(of_step, (schedule.steps.count,)) for of_step in vars(work.accesses).values())
+    return work.cycles, macs, BufferAccesses(*each)
+
+
+def _elements(accesses: BufferAccesses) -> ArrayElements:
+    return ArrayElements(*(int(of_step.sum()) for of_step in vars(accesses).values()))
 
 
 def vector_cycles(schedule: LayerSchedule, lanes: int) -> Ints:

@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.section import Operand
 from simulator.machine.dram import RequestCosts, RunTable, request_costs
 from simulator.machine.feature_map import Boxes, StoredFeatureMap, StoredTiles, stored_tiles
 from simulator.machine.kernels import kernel_requests
 from simulator.machine.pipeline import LayerWork, OperandStream, OutputStream
+from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.schedule import LayerSchedule, changes
 
 Ints = npt.NDArray[np.int64]
@@ -41,15 +43,16 @@ class OperandTraffic:
 
 @dataclass(frozen=True)
 class Loads:
-    """Tile loads or stores in order of execution: DRAM time of each, and their traffic together."""
+    """Tile loads or stores in order of execution: DRAM time and elements of each, and their traffic together."""
 
     duration_ps: Ints
     traffic: OperandTraffic
+    elements: Ints
 
 
 def slots_of(accelerator: Accelerator, operand: str) -> int:
     """Tiles of an operand that its buffer holds at a time."""
-    return 2 if getattr(accelerator.buffers, operand).double_buffered else 1
+    return accelerator.buffers.copies(operand)
 
 
 def loads_of(accelerator: Accelerator, tiles: StoredTiles, order: Ints) -> Loads:
@@ -76,6 +79,7 @@ def loads_of(accelerator: Accelerator, tiles: StoredTiles, order: Ints) -> Loads
             skippable_bytes=skippable,
             skipped_bytes=skipped,
         ),
+        tiles.elements[order],
     )
 
 
@@ -133,12 +137,15 @@ def input_stream(
     steps = schedule.steps
     loads = changes(steps.g, steps.c, steps.s)
     order = ((steps.g * schedule.channels.count + steps.c) * schedule.position_tiles + steps.s)[loads]
-    duration = np.zeros(len(order), np.int64)
+    duration, elements = np.zeros((2, len(order)), np.int64)
     traffic = OperandTraffic()
     for index, tensor in enumerate(tensors):
-        one = loads_of(accelerator, stored_tiles(tensor, input_boxes(schedule, index)), order)
+        boxes = input_boxes(schedule, index)
+        one = loads_of(accelerator, stored_tiles(tensor, boxes), order)
         duration, traffic = duration + one.duration_ps, traffic + one.traffic
-    return OperandStream(loads, duration, slots_of(accelerator, "ifm")), traffic
+        elements = elements + np.minimum(one.elements, boxes.elements[order])  # of whole rows only what belongs to it
+    room = ceil_div(elements * accelerator.precision.ifm, 8)
+    return OperandStream(loads, duration, slots_of(accelerator, "ifm"), room), traffic
 
 
 def kernel_stream(
@@ -149,7 +156,8 @@ def kernel_stream(
     loads = changes(steps.g, steps.k, steps.c)
     tiles, order = kernel_requests(schedule, accelerator, kernel_nonzero, active, loads)
     one = loads_of(accelerator, tiles, order)
-    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel")), one.traffic
+    room = ceil_div(one.elements * accelerator.precision.kernel, 8)
+    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel"), room), one.traffic
 
 
 def right_operand_stream(
@@ -172,7 +180,8 @@ def right_operand_stream(
     loads = changes(steps.g, steps.k, steps.c)
     order = ((steps.g * counts[1] + steps.k) * counts[2] + steps.c)[loads]
     one = loads_of(accelerator, stored_tiles(tensor, boxes), order)
-    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel")), one.traffic
+    room = ceil_div(np.minimum(one.elements, boxes.elements[order]) * accelerator.precision.ifm, 8)
+    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel"), room), one.traffic
 
 
 @dataclass(frozen=True)
@@ -221,19 +230,22 @@ def output_stream(
     produced = np.add.reduceat(step_cycles, np.flatnonzero(opens))
     late = np.maximum(-(-boxes.elements[closed] // post_rate) - produced, 0)
     post[last] = np.rint(late[last] * accelerator.cycle_ps).astype(np.int64)
-    stream = OutputStream(opens, closes, restore, store, post, slots_of(accelerator, "ofm"), ~last)
+    bits = accelerator.precision.psum if schedule.nest.unit == "array" else accelerator.precision.ofm
+    room = ceil_div(boxes.elements[opened] * bits, 8)
+    stream = OutputStream(opens, closes, restore, store, post, slots_of(accelerator, "ofm"), ~last, room)
     return stream, OutputTraffic(finished.traffic, writes, reads)
 
 
 def layer_work(
     accelerator: Accelerator,
+    layer: str,
     step_cycles: Ints,
-    inputs: dict[str, OperandStream],
+    inputs: dict[Operand, OperandStream],
     output: OutputStream,
 ) -> LayerWork:
     """Cycles turned into picoseconds such that rounding never adds up: each step ends on the rounded sum."""
     ends = np.rint(np.cumsum(step_cycles) * accelerator.cycle_ps).astype(np.int64)
-    return LayerWork(np.diff(ends, prepend=0), inputs, output)
+    return LayerWork(np.diff(ends, prepend=0), inputs, output, layer, accelerator.buffers.spaces())
 
 
 def flag_requests(accelerator: Accelerator, read_bytes: int, written_bytes: int) -> RequestCosts:
@@ -250,4 +262,4 @@ def with_flags(work: LayerWork, flags: RequestCosts) -> LayerWork:
     loads[0] += read_ps
     stores[-1] += written_ps
     inputs = {**work.inputs, "ifm": dataclasses.replace(ifm, duration_ps=loads)}
-    return LayerWork(work.step_ps, inputs, dataclasses.replace(output, store_ps=stores))
+    return dataclasses.replace(work, inputs=inputs, output=dataclasses.replace(output, store_ps=stores))

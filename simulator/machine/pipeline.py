@@ -1,11 +1,11 @@
 """The SimPy processes of one layer: loaders, array and writer, playing precomputed costs against each other.
 
-Loaders fetch tiles into buffer slots (two when double-buffered), the array takes a step when its tiles are there and an
-OFM slot is free, the writer empties OFM slots. All share one DRAM bus.
+Loaders fetch tiles into buffer slots (as many as the file's `buffering`), the array takes a step when its tiles are
+there and an OFM slot is free, the writer empties OFM slots. All share one DRAM bus.
 """
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,23 +13,32 @@ import numpy as np
 import numpy.typing as npt
 import simpy
 
+from simulator.hardware.buffer import Space
+from simulator.hardware.section import Operand
 from simulator.machine.dram import DramPort
+from simulator.machine.occupancy import Occupancy
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Process = Generator[simpy.Event, Any, None]
 
 
+def _no_tiles() -> Ints:
+    return np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True)
 class OperandStream:
     """The tiles of one operand in the order in which they are needed.
 
-    loads marks the steps that need a new tile, duration_ps is the DRAM time of each of those tiles in order.
+    loads marks the steps that need a new tile, duration_ps is the DRAM time of each of those tiles in order, tile_bytes
+    the room it takes in the buffer.
     """
 
     loads: Bools
     duration_ps: Ints
     slots: int
+    tile_bytes: Ints = field(default_factory=_no_tiles)
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,8 @@ class OutputStream:
     """OFM tiles: opens and closes mark the steps that begin and end a visit to one.
 
     restore_ps is the DRAM time to fetch psums when a visit begins (0 for the first), store_ps the time to write psums
-    or finished elements when it ends (`spills` tells which); post_ps is what post-processing needs before.
+    or finished elements when it ends (`spills` tells which); post_ps is what post-processing needs before; tile_bytes
+    is the room that each visit takes in the buffer.
     """
 
     opens: Bools
@@ -47,6 +57,7 @@ class OutputStream:
     post_ps: Ints
     slots: int
     spills: Bools
+    tile_bytes: Ints = field(default_factory=_no_tiles)
 
     def names(self) -> list[str]:
         """The stream that each store belongs to: finished elements ("ofm") or psums."""
@@ -55,19 +66,25 @@ class OutputStream:
 
 @dataclass(frozen=True)
 class LayerWork:
-    """Everything the event loop needs to know about a layer: one entry per step, times in picoseconds."""
+    """Everything the event loop needs to know about a layer: one entry per step, times in picoseconds.
+
+    spaces are the parts of the buffers that its tiles must fit into, none for no check.
+    """
 
     step_ps: Ints
-    inputs: dict[str, OperandStream]
+    inputs: dict[Operand, OperandStream]
     output: OutputStream
+    layer: str = ""
+    spaces: Sequence[Space] = ()
 
 
 @dataclass
 class LayerTiming:
     """When the array worked and what it waited for. busy + waits + drain = end − start, exactly.
 
-    A wait is put down to the streams (ifm, kernel, ofm, psum) that the DRAM bus served meanwhile, and time in which the
-    bus stood still to what the array was waiting for.
+    Busy are the steps, with the cycles in which their buffers hold the array up. A wait is put down to the streams
+    (ifm, kernel, ofm, psum) that the DRAM bus served meanwhile, and time in which the bus stood still to what the array
+    was waiting for. peak_bytes: the most that each physical buffer held.
     """
 
     start_ps: int = 0
@@ -76,20 +93,24 @@ class LayerTiming:
     dram_busy_ps: int = 0
     waits_ps: dict[str, int] = field(default_factory=dict)
     drain_ps: int = 0
+    peak_bytes: dict[Operand, int] = field(default_factory=dict)
 
 
 def run_layer(env: simpy.Environment, dram: DramPort, work: LayerWork) -> Generator[simpy.Event, Any, LayerTiming]:
     """Runs a layer from its first load to its last store and returns when its array worked and waited."""
     timing = LayerTiming(start_ps=int(env.now))
     dram_before = dram.busy_ps
-    loaders = {name: _Loader(env, dram, name, stream) for name, stream in work.inputs.items()}
-    writer = _Writer(env, dram, work.output)
-    yield env.process(_array(env, dram, work, loaders, writer, timing))
+    tile_bytes = {name: stream.tile_bytes for name, stream in work.inputs.items()} | {"ofm": work.output.tile_bytes}
+    held = Occupancy(env, work.layer, work.spaces, tile_bytes)
+    loaders = {name: _Loader(env, dram, held, name, stream) for name, stream in work.inputs.items()}
+    writer = _Writer(env, dram, held, work.output)
+    yield env.process(_array(env, dram, held, work, loaders, writer, timing))
     array_end = int(env.now)
     yield writer.finished
     timing.end_ps = int(env.now)
     timing.drain_ps = timing.end_ps - array_end
     timing.dram_busy_ps = dram.busy_ps - dram_before
+    timing.peak_bytes = held.peak_bytes
     return timing
 
 
@@ -124,18 +145,21 @@ class Slots:
 class _Loader:
     """A DMA channel that fetches one operand's tiles ahead, as far as its buffer has free slots."""
 
-    def __init__(self, env: simpy.Environment, dram: DramPort, name: str, stream: OperandStream) -> None:
+    def __init__(
+        self, env: simpy.Environment, dram: DramPort, held: Occupancy, name: Operand, stream: OperandStream
+    ) -> None:
         self.name = name
         self.ready = Slots(env)
         self.free = Slots(env, stream.slots)
         self.loads = stream.loads.tolist()
         self._durations = stream.duration_ps.tolist()
-        env.process(self._run(env, dram))
+        env.process(self._run(env, dram, held))
 
-    def _run(self, env: simpy.Environment, dram: DramPort) -> Process:
+    def _run(self, env: simpy.Environment, dram: DramPort, held: Occupancy) -> Process:
         for duration in self._durations:
             if (wait := self.free.take()) is not None:
                 yield wait
+            held.enter(self.name)
             yield from dram.transfer(self.name, duration)
             self.ready.give()
 
@@ -143,12 +167,12 @@ class _Loader:
 class _Writer:
     """Post-processing and the DMA channel that stores OFM tiles and spilled psums."""
 
-    def __init__(self, env: simpy.Environment, dram: DramPort, stream: OutputStream) -> None:
+    def __init__(self, env: simpy.Environment, dram: DramPort, held: Occupancy, stream: OutputStream) -> None:
         self.free = Slots(env, stream.slots)
         self.full = Slots(env)
-        self.finished = env.process(self._run(env, dram, stream))
+        self.finished = env.process(self._run(env, dram, held, stream))
 
-    def _run(self, env: simpy.Environment, dram: DramPort, stream: OutputStream) -> Process:
+    def _run(self, env: simpy.Environment, dram: DramPort, held: Occupancy, stream: OutputStream) -> Process:
         costs = zip(stream.names(), stream.post_ps.tolist(), stream.store_ps.tolist(), strict=True)
         for name, post, store in costs:
             if (wait := self.full.take()) is not None:
@@ -156,14 +180,16 @@ class _Writer:
             if post:
                 yield env.timeout(post)
             yield from dram.transfer(name, store)
+            held.leave("ofm")
             self.free.give()
 
 
 def _array(
     env: simpy.Environment,
     dram: DramPort,
+    held: Occupancy,
     work: LayerWork,
-    loaders: dict[str, _Loader],
+    loaders: dict[Operand, _Loader],
     writer: _Writer,
     timing: LayerTiming,
 ) -> Process:
@@ -175,6 +201,7 @@ def _array(
         if opens[step]:
             if (wait := writer.free.take()) is not None:
                 yield from _charged(env, dram, "ofm", waits, wait)
+            held.enter("ofm")
             restore = next(restores)
             if restore:
                 yield from _charged(env, dram, "psum", waits, env.process(dram.transfer("psum", restore)))
@@ -186,6 +213,7 @@ def _array(
             timing.array_busy_ps += duration
         for loader in loaders.values():
             if step == last or loader.loads[step + 1]:
+                held.leave(loader.name)
                 loader.free.give()
         if closes[step]:
             writer.full.give()

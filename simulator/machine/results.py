@@ -28,11 +28,17 @@ class LayerResult:
     skipped_bytes: int = 0
     tiles: int = 0
     tiling: str = ""
+    buffer_stall_cycles: int = 0
 
     @property
     def cycles(self) -> int:
         """Clock cycles from the layer's first load to its last store."""
-        return max(round((self.timing.end_ps - self.timing.start_ps) / self.cycle_ps), self.compute_cycles)
+        return max(round((self.timing.end_ps - self.timing.start_ps) / self.cycle_ps), self.step_cycles)
+
+    @property
+    def step_cycles(self) -> int:
+        """Cycles of all tile steps: the array's own and those in which the buffers hold it up."""
+        return self.compute_cycles + self.buffer_stall_cycles
 
     @property
     def dram_bytes(self) -> int:

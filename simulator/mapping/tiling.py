@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.buffer import Space
 from simulator.hardware.layout import lanes_of
 from simulator.hardware.section import OPERANDS, Operand
+from simulator.mapping.buffer_time import array_port_cycles, vector_port_cycles
 from simulator.mapping.burst_waste import Lanes, TileExtent, burst_waste, tensor_waste
 from simulator.mapping.dataflow import TileSizes, dataflow_of
 from simulator.mapping.dataflow.base import ceil_div
@@ -90,8 +92,7 @@ def _default_lanes(nest: LoopNest, accelerator: Accelerator) -> Lanes:
 
 def _overlaps(accelerator: Accelerator, operand: Operand) -> bool:
     """Whether an operand's transfers run while the array works."""
-    double: bool = getattr(accelerator.buffers, operand).double_buffered
-    return double
+    return accelerator.buffers.copies(operand) > 1
 
 
 def _tile_sizes(size: int) -> list[int]:
@@ -159,32 +160,31 @@ def _tile_bytes(
     }
 
 
-def _need(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> dict[str, Ints]:
-    """Bytes that a candidate needs in each buffer; double buffering doubles a tile unless it is the only one."""
-    need: dict[str, Ints] = {}
-    for operand, (tile_bytes, only) in _tile_bytes(nest, accelerator, tile, ifm_elements).items():
-        home = accelerator.buffers.home(operand)  # type: ignore[arg-type]
-        double = getattr(accelerator.buffers, operand).double_buffered
-        copies = np.where(only, 1, 2) if double else 1
-        need[home] = need.get(home, np.zeros_like(tile.g)) + tile_bytes * copies
-    return need
+def _need(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> list[tuple[Space, Ints]]:
+    """Bytes that a candidate needs in each part of the buffers: as many copies of a tile as its operand's buffering
+    asks for, one where it is the only tile."""
+    buffers = accelerator.buffers
+    of_operand = {
+        operand: tile_bytes * np.where(only, 1, buffers.copies(operand))
+        for operand, (tile_bytes, only) in _tile_bytes(nest, accelerator, tile, ifm_elements).items()
+    }
+    nothing = np.zeros_like(tile.g)
+    return [(space, sum((of_operand[o] for o in space.operands), nothing)) for space in buffers.spaces()]
 
 
 def _fits(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> npt.NDArray[np.bool_]:
     fits = np.ones(len(tile.g), np.bool_)
-    for home, need in _need(nest, accelerator, tile, ifm_elements).items():
-        fits &= need <= getattr(accelerator.buffers, home).capacity
+    for space, need in _need(nest, accelerator, tile, ifm_elements):
+        fits &= need <= space.capacity
     return fits
 
 
 def _why_nothing_fits(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> str:
-    for home, need in _need(nest, accelerator, tile, ifm_elements).items():
-        capacity = getattr(accelerator.buffers, home).capacity
-        if need.min() > capacity:
-            holds = " and ".join(o for o in OPERANDS if accelerator.buffers.home(o) == home)
+    for space, need in _need(nest, accelerator, tile, ifm_elements):
+        if need.min() > space.capacity:
             return (
-                f"accelerator '{accelerator.name}': buffers.{home}.capacity is {capacity} B, but the smallest tile of "
-                f"{holds} needs {need.min()} B"
+                f"accelerator '{accelerator.name}': {space.setting}, but the smallest tile of "
+                f"{' and '.join(space.operands)} needs {need.min()} B"
             )
     return f"accelerator '{accelerator.name}': no tile fits into all buffers at once; enlarge buffers.*.capacity"
 
@@ -194,16 +194,24 @@ def _time(
 ) -> tuple[Floats, Floats, Floats]:
     """Estimated cycles: of the array, before the first and after the last tile, and of row activations.
 
-    Each tile step opens a row for its IFM and one for its kernels.
+    Those of the array are as many as the buffers need to feed it. Each tile step opens a row for its IFM and one for
+    its kernels.
     """
     tiles = _tiles(nest, tile)
     if nest.unit == "array":
         outputs = _ofm_tile_elements(nest, tile)
         sizes = TileSizes(tile.g, tile.k, tile.c, tile.n, tile.p, tile.q, nest.r, nest.s, ifm_elements, outputs)
-        cycles = dataflow_of(accelerator.array).cycles(sizes) * tiles
+        dataflow = dataflow_of(accelerator.array)
+        cycles = dataflow.cycles(sizes)
+        if accelerator.buffers.limited:
+            accesses = dataflow.accesses(sizes).accumulating(np.where(tile.c < nest.c, outputs, 0))
+            cycles = np.maximum(cycles, array_port_cycles(nest, accelerator, sizes, accesses))
     else:
-        cycles = ceil_div(np.maximum(ifm_elements, _ofm_tile_elements(nest, tile)), accelerator.post_processing.lanes)
-        cycles = cycles * tiles
+        outputs = _ofm_tile_elements(nest, tile)
+        cycles = ceil_div(np.maximum(ifm_elements, outputs), accelerator.post_processing.lanes)
+        if accelerator.buffers.limited:
+            cycles = np.maximum(cycles, vector_port_cycles(accelerator, ifm_elements, outputs))
+    cycles = cycles * tiles
     outside = sum(size for size, _ in _tile_bytes(nest, accelerator, tile, ifm_elements).values())
     serial = np.asarray(outside) / accelerator.dram.bandwidth * accelerator.clock
     activations = 2 * tiles * accelerator.dram.row_miss / accelerator.cycle_ps

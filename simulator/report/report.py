@@ -13,6 +13,7 @@ from simulator.machine.results import LayerResult, RunResult
 TOTALS = ("macs_dense", "macs_effectual", "macs_performed", "macs_gated", "macs_skipped", "dram_bytes", "energy_pj")
 SKIPS = ("skippable_bytes", "skipped_bytes")
 WAITS = ("ifm", "kernel", "ofm", "psum")
+PEAKS = ("ifm_buffer_peak_bytes", "kernel_buffer_peak_bytes", "ofm_buffer_peak_bytes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +25,11 @@ class Report:
 
     layers, one row per layer in order of execution: layer, operator, macs_dense, macs_effectual (no operand is zero),
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
-    (cycles = compute + stall), stall_ifm_cycles … stall_drain_cycles (what the array waited for), utilisation (MACs
-    performed or gated per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles, row_hits, row_misses,
-    skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj, tiles, tiling.
+    (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers), stall_ifm_cycles …
+    stall_drain_cycles (what the array waited for; stall = buffer_stall + these), utilisation (MACs performed or gated
+    per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles, row_hits, row_misses, skippable_bytes,
+    skipped_bytes, skip_lost_percent, energy_pj, ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer
+    held at a time; 0 for one that shares another's), tiles, tiling.
 
     skippable_bytes are the elements that dynamic pruning flagged among those that IFM loads and OFM stores would have
     moved: their bits as stored raw; of a compressed tensor one index bit each, or all bits where the codec's unit is
@@ -51,13 +54,13 @@ class Report:
     def totals(self) -> Mapping[str, float]:
         """Sums over the layers: cycles, seconds, dram_bytes, energy_pj, MACs and bytes per operand (`ifm_bytes` …).
 
-        Also skippable_bytes, skipped_bytes, skip_lost_percent (of these two sums), utilisation, average bandwidth in
-        bytes per second, and frames per second.
+        Also skippable_bytes, skipped_bytes, skip_lost_percent (of these two sums), the most bytes that a buffer held in
+        any layer (`ifm_buffer_peak_bytes` …), utilisation, average bandwidth in bytes per second, and frames per second.
         """
-        sums = {
-            name: _number(self.layers[name].sum()) for name in (*TOTALS, "cycles", "compute_cycles", "stall_cycles")
-        }
-        for name in SKIPS:  # reports of earlier versions have none
+        cycles = ("cycles", "compute_cycles", "stall_cycles", "buffer_stall_cycles")
+        sums = {name: _number(self.layers[name].sum()) for name in (*TOTALS, *cycles) if name in self.layers}
+        sums.setdefault("buffer_stall_cycles", 0)  # a report that was saved before there was this column
+        for name in SKIPS:
             sums[name] = _number(self.layers[name].sum()) if name in self.layers else 0
         sums["skip_lost_percent"] = lost_percent(sums["skippable_bytes"], sums["skipped_bytes"])
         seconds = float(self.layers["cycles"].sum()) / float(self.meta["clock_hz"])
@@ -65,6 +68,8 @@ class Report:
         dram = self.traffic[self.traffic["level"] == "dram"]
         for operand in ("ifm", "kernel", "ofm", "psum", "metadata"):
             sums[f"{operand}_bytes"] = _number(dram.loc[dram["operand"] == operand, "bytes"].sum())
+        for name in PEAKS:
+            sums[name] = _number(self.layers[name].max()) if name in self.layers else 0
         busy = sums["cycles"] * self.meta["array_macs"]
         sums["utilisation"] = (sums["macs_performed"] + sums["macs_gated"]) / busy if busy else 0.0
         sums["bandwidth_bytes_per_second"] = sums["dram_bytes"] / seconds if seconds else 0.0
@@ -124,7 +129,8 @@ def build_report(runs: Sequence[RunResult], meta: Mapping[str, Any]) -> Report:
 
 def _layer_row(layer: LayerResult) -> dict[str, Any]:
     cycles = layer.cycles
-    waits = _whole_cycles(layer, cycles - layer.compute_cycles)
+    waits = _whole_cycles(layer, cycles - layer.step_cycles)
+    peaks = {f"{buffer}_buffer_peak_bytes": held for buffer, held in layer.timing.peak_bytes.items()}
     worked = layer.macs.performed + layer.macs.gated
     return {
         "layer": layer.name,
@@ -137,6 +143,7 @@ def _layer_row(layer: LayerResult) -> dict[str, Any]:
         "cycles": cycles,
         "compute_cycles": layer.compute_cycles,
         "stall_cycles": cycles - layer.compute_cycles,
+        "buffer_stall_cycles": layer.buffer_stall_cycles,
         **waits,
         "utilisation": worked / (cycles * layer.array_macs) if cycles else 0.0,
         "dram_bytes": layer.dram_bytes,
@@ -146,6 +153,7 @@ def _layer_row(layer: LayerResult) -> dict[str, Any]:
         "skippable_bytes": layer.skippable_bytes,
         "skipped_bytes": layer.skipped_bytes,
         "energy_pj": sum(layer.energy_pj.values()),
+        **{name: peaks.get(name, 0) for name in PEAKS},
         "tiles": layer.tiles,
         "tiling": layer.tiling,
     }

@@ -99,7 +99,11 @@ def test_the_unchanged_file_loads(tmp_path: Path) -> None:
         ("{capacity: 2 KiB}", "{capacity: 0 B}", "a.yaml:11: buffers.ofm: capacity must be more than 0 B"),
         ("ofm: 8 bit", "ofm: 16 bit", "a.yaml:19: precision: ifm (8 bit) and ofm (16 bit) are the same tensors"),
         ("ofm: 8 bit", "ofm: 8 bit, psum: 99 bit", "a.yaml:19: precision: psum must be 1 to 64 bit, found 99 bit"),
-        ("2 KiB}", "2 KiB, shared_with: ifm}", "a.yaml:11: buffers.ofm: expected either 'capacity' or 'shared_with', "),
+        (
+            "{capacity: 2 KiB}",
+            "{capacity: 2 KiB, share: 0.2, shared_with: ifm}",
+            "a.yaml:11: buffers.ofm: share: expected either 'share' or 'capacity' beside 'shared_with', found both",
+        ),
         (
             "{capacity: 2 KiB}",
             "{shared_with: ofm}",

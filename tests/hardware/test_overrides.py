@@ -52,7 +52,7 @@ def test_a_whole_section_can_be_replaced() -> None:
         ("array.rows", True, "with overrides: array.rows: expected a whole number, found true"),
         ("dram.row", "100 B", "with overrides: dram: row (100 B) must be a multiple of burst (64 B)"),
         ("array.unroll.rows", ["K"], "with overrides: array: 'unroll' belongs to dataflow: spatial"),
-        ("buffers.ofm.shared_with", "ifm", "with overrides: buffers.ofm: expected either 'capacity' or 'shared_with'"),
+        ("buffers.ofm.share", 0.5, "with overrides: buffers: ofm.share: expected an operand that is shared_with ofm, "),
         ("buffers.ofm", {"capasity": "1 B"}, "with overrides: unknown key 'buffers.ofm.capasity' (expected one of: "),
         ("energy", None, "with overrides: energy: expected a section with the keys mac, "),
     ],

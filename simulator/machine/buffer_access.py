@@ -1,0 +1,67 @@
+"""Steps of the array as long as the buffers need to feed it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.section import OPERANDS, Operand
+from simulator.machine.pipeline import OperandStream
+from simulator.machine.work import tile_sizes
+from simulator.mapping.buffer_time import Floats, array_port_cycles, vector_port_cycles
+from simulator.mapping.dataflow.base import BufferAccesses, Ints
+from simulator.mapping.schedule import LayerSchedule, changes
+
+Bools = npt.NDArray[np.bool_]
+
+
+def buffer_stalls(
+    schedule: LayerSchedule,
+    accelerator: Accelerator,
+    step_cycles: Ints,
+    accesses: BufferAccesses | None,
+    inputs: dict[Operand, OperandStream],
+) -> Ints:
+    """Cycles by which the buffers lengthen every step of a layer: what their ports need beyond the array's cycles.
+
+    accesses is None on the vector unit. DMA uses the same ports while the array works: with two tiles or more of an
+    operand in a buffer, the next tile comes in evenly over the steps that work on the present one, and the OFM tile
+    before leaves evenly over the steps of the next visit. With one tile the array stands still meanwhile.
+    """
+    if not accelerator.buffers.limited:
+        return np.zeros_like(step_cycles)
+    sizes = tile_sizes(schedule)
+    transfers = {
+        (operand, "write"): _next_tile(stream.loads, stream.tile_bytes)
+        for operand, stream in inputs.items()
+        if stream.slots > 1
+    }
+    if accelerator.buffers.copies("ofm") > 1:
+        transfers["ofm", "read"] = _stored_meanwhile(schedule, accelerator, sizes.ofm_elements)
+    if accesses is None:
+        read = sum((_per_step(inputs[o].loads, inputs[o].tile_bytes) for o in OPERANDS if o in inputs), np.zeros(1))
+        elements = np.rint(read * 8 / accelerator.precision.ifm).astype(np.int64)
+        needed = vector_port_cycles(accelerator, elements, sizes.ofm_elements, transfers)
+    else:
+        needed = array_port_cycles(schedule.nest, accelerator, sizes, accesses, transfers)
+    return np.asarray(np.maximum(needed - step_cycles, 0), np.int64)
+
+
+def _per_step(starts: Bools, amounts: Ints) -> Floats:
+    """What belongs to each span of steps that begins at one of `starts`, evenly over its steps."""
+    first = np.flatnonzero(starts)
+    lengths = np.diff(first, append=len(starts))
+    return np.repeat(amounts / lengths, lengths)
+
+
+def _next_tile(loads: Bools, tile_bytes: Ints) -> Floats:
+    """Bytes of the next tile that come in at each step."""
+    return _per_step(loads, np.append(tile_bytes[1:], 0))
+
+
+def _stored_meanwhile(schedule: LayerSchedule, accelerator: Accelerator, elements: Ints) -> Floats:
+    """Bytes of the OFM tile (or psums) of the visit before that leave at each step."""
+    steps, precision = schedule.steps, accelerator.precision
+    opens = changes(steps.g, steps.k, steps.s)
+    last = steps.c[np.append(opens[1:], True)] == schedule.channels.count - 1
+    stored = elements[opens] * np.where(last, precision.ofm, precision.psum) / 8
+    return _per_step(opens, np.append(0, stored[:-1]))
