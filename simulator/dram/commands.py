@@ -17,6 +17,7 @@ from simulator.dram.state import (
     COLUMN_CLOCK,
     DEADLINE,
     DONE,
+    ENDING,
     FAW_0,
     FAW_NEXT,
     FINISHED,
@@ -197,6 +198,7 @@ def column(
         state[served + LEFT] -= 1
         if state[served + LEFT] == 0:
             state[state[L_FRONT] + FINISHED] += 1
+            state[state[L_FRONT] + ENDING] -= 1
         state[state[L_FRONT] + STREAM_LIST + state[served + SERVED_STREAM] * STREAM_FIELDS + IN_FLIGHT] -= 1
     else:
         state[c + WRITE_COUNT] += 1

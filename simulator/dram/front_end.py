@@ -29,6 +29,7 @@ from simulator.dram.state import (
     COLUMN_CLOCK,
     CONTROLLER_FIELDS,
     DONE,
+    ENDING,
     E_ARRIVAL,
     ENTRY_FIELDS,
     FAW_0,
@@ -266,9 +267,10 @@ def play(
                 break
             continue
         if number < 0:
-            clock = state[front + CLOCK] + 4 * state[T_BURST]
-            if clock > until:
-                clock = until
+            clock = until
+            for other in range(state[front + STREAMS]):
+                if state[front + STREAM_LIST + other * STREAM_FIELDS + IN_FLIGHT] > 0:
+                    clock = min(until, state[front + CLOCK] + 4 * state[T_BURST])
             for controller in range(state[T_CONTROLLERS]):
                 advance(state, latencies, controller, clock, -1)
             state[front + CLOCK] = clock
@@ -312,6 +314,9 @@ def play(
             shared_push(state, controller, bank, row, direction, state[front + ORDER], tag, clock)
         state[front + CLOCK] = clock
         state[front + ORDER] += 1
+        if state[front + ENDING] > 0 and state[front + ORDER] % 8 == 0:
+            for other in range(state[T_CONTROLLERS]):
+                advance(state, latencies, other, clock, -1)
         state[front + PIECE_LEFT] -= 1
         state[s + ADMITTED] += 1
         if direction == READ:
@@ -329,12 +334,14 @@ def play(
                 state[s + FIRST_REQUEST] = (state[s + FIRST_REQUEST] + 1) % RING
                 state[s + REQUESTS] -= 1
                 state[front + PIECE_LEFT] = 0
+                state[front + ENDING] += 1
         if direction == WRITE:
             served = state[L_SERVED] + tag * SERVED_FIELDS
             state[served + LEFT] -= 1
             state[served + DONE] = max(state[served + DONE], clock + 1)
             if state[served + LEFT] == 0:
                 state[front + FINISHED] += 1
+                state[front + ENDING] -= 1
     return state[front + CLOCK]
 
 

@@ -11,6 +11,7 @@ from simulator.dram.state import (
     ACTIVATE_COUNT,
     ADMITTED,
     BLOCK,
+    BUSY_BANKS,
     BUSY_CLOCKS,
     BY_PRIORITY,
     CLOCK,
@@ -26,11 +27,14 @@ from simulator.dram.state import (
     LOW_BITS,
     MARKED_RUN,
     OUTSTANDING,
+    P_BANK_QUEUES,
+    P_WRITE_LOW,
     PERIOD,
     PIECE,
     PINS_FREE,
     PRECHARGE_COUNT,
     RANK_FIELDS,
+    QUEUED,
     RATE_BURSTS,
     RATE_CLOCKS,
     READ_COUNT,
@@ -45,6 +49,7 @@ from simulator.dram.state import (
     STREAMS,
     TAGS,
     TURNAROUND_CLOCKS,
+    WAITING_WRITES,
     WRITE_COUNT,
     Policy,
     Timing,
@@ -255,6 +260,20 @@ class Memory:
         self._state[:] = snapshot.state
         self._latencies[:] = snapshot.latencies
         self._pending = list(snapshot.pending)
+
+    def drain(self) -> None:
+        """Plays on until the controllers have written all that they have taken."""
+        assert not self._pending
+        low = int(self._state[P_WRITE_LOW])
+        if self._state[P_BANK_QUEUES]:
+            self._state[P_WRITE_LOW] = 0
+        while self._writes_waiting():
+            self.play(self.clock + 1000)
+        self._state[P_WRITE_LOW] = low
+
+    def _writes_waiting(self) -> bool:
+        controllers = self._state[HEADER : self._layout.bank].reshape(-1, CONTROLLER_FIELDS)
+        return bool(controllers[:, [WAITING_WRITES, QUEUED, BUSY_BANKS]].any())
 
     def counters(self) -> Counters:
         """What has been done so far."""

@@ -258,13 +258,14 @@ ENTRY_FIELDS = 7
     MARKED_EVENTS,
     RATE_CLOCKS,
     RATE_BURSTS,
+    ENDING,
     STREAM_LIST,
-) = range(20)
+) = range(21)
 """Fields of the front end, which admits bursts to the controllers. CLOCK: of the last admission. FINISHED: requests that
 have been served and not yet fetched. PIECE: bursts that a stream sends in its turn. PERIOD, BLOCK: bursts after which a
 sequential stream has been through all banks that take turns, and after which it opens new rows. MARKED: where such a
 stream stood one period ago. RATE: at most so many bursts in so many
-clocks, where not 0. From STREAM_LIST on: the streams."""
+clocks, where not 0. ENDING: requests all of whose bursts have been admitted and not all served. From STREAM_LIST on: the streams."""
 MAX_STREAMS = 8
 
 FIRST_REQUEST, REQUESTS, IN_FLIGHT, ADMITTED, REQUEST_LIST = range(5)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from simulator.hardware.buffer import Buffers
-from simulator.hardware.dram import Dram
+from simulator.hardware.dram import Dma, Dram
 from simulator.hardware.layout import Layout, NameOrSection
 from simulator.hardware.section import Positive, Section
 from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules
@@ -173,6 +173,7 @@ class Accelerator(Section):
     array: Array
     buffers: Buffers
     dram: Dram
+    dma: Dma = Dma()
     layout: Annotated[Layout, NameOrSection()] = Layout()
     compression: Compression = Compression()
     pruning: PruningUnit = PruningUnit()

@@ -1,5 +1,6 @@
 """The feature maps of one batch of images: zeros, what dynamic pruning keeps, and how they lie in DRAM."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.feature_map import StoredFeatureMap
+from simulator.machine.memory_map import MemoryMap
 from simulator.machine.pruning import compared_elements, flag_bits, kept_elements
 from simulator.mapping.memory import places, tensor_layouts
 from simulator.mapping.schedule import LayerSchedule
@@ -45,6 +47,7 @@ class Batch:
         self._maps: dict[int, FeatureMaps] = {}
         self._layouts = tensor_layouts(trace, accelerator.layout)
         self._places = places(trace, accelerator)
+        self.memory = MemoryMap(accelerator, self._places)
 
     def maps(self, tensor: int) -> FeatureMaps:
         """The maps of a tensor."""
@@ -70,8 +73,7 @@ class Batch:
 
     def in_memory_from_outside(self, tensor: int) -> bool:
         """True for the network's own inputs."""
-        source = self.trace.tensors[tensor].source
-        return (tensor if source is None else source) not in self._produced
+        return self._own(tensor) not in self._produced
 
     def flagged(self, tensor: int) -> bool:
         """Whether flags of this tensor lie in DRAM: the pruning unit saw its feature maps as somebody's OFM.
@@ -102,7 +104,7 @@ class Batch:
         maps = self.maps(tensor)
         raw = self.in_memory_from_outside(tensor) or self.accelerator.compression.feature_map == "raw"
         own = self.trace.tensors[tensor].shape
-        return StoredFeatureMap(
+        stored = StoredFeatureMap(
             shape=(self.size, *own),
             bits=self.accelerator.precision.ifm,
             codec="raw" if raw else self.accelerator.compression.feature_map,
@@ -112,6 +114,13 @@ class Batch:
             layout=self._layouts[tensor],
             part=self._part(tensor),
         )
+        region = self.memory.tensor(self._own(tensor), stored)
+        return stored if region is None else dataclasses.replace(stored, region=region)
+
+    def _own(self, tensor: int) -> int:
+        """The tensor that is in memory where `tensor` is a copy or permutation of it that was never stored itself."""
+        source = self.trace.tensors[tensor].source
+        return tensor if source is None else source
 
     def _part(self, tensor: int) -> tuple[int, int] | None:
         """Where a tensor lies among the channels of a concatenation: its first channel, and all channels of that.

@@ -36,6 +36,14 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class Region:
+    """Where something begins in DRAM, and where its table of sizes does."""
+
+    address: int
+    table_address: int
+
+
+@dataclass(frozen=True)
 class StoredFeatureMap:
     """One tensor of a batch in DRAM.
 
@@ -43,7 +51,7 @@ class StoredFeatureMap:
     for compression, kept for what dynamic pruning leaves ([N, C, 1, 1] when it flags whole feature maps). view: the
     (C, H, W) in which a layer sees the same elements, channel by channel and row by row, when it is not the stored one
     (a flatten; images that count as groups). part: the first channel and the channels of the concatenation that the
-    tensor was written into; addresses then count from the start of that.
+    tensor was written into; addresses then count from the start of that. region: its place in DRAM, where that matters.
     """
 
     shape: tuple[int, int, int, int]
@@ -54,6 +62,7 @@ class StoredFeatureMap:
     view: tuple[int, int, int] | None = None
     layout: LayoutName = "NCHW"
     part: tuple[int, int] | None = None
+    region: Region | None = None
 
     @property
     def blocks(self) -> Blocks:

@@ -11,11 +11,14 @@ from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import Operand
 from simulator.machine.batch import Batch
 from simulator.machine.buffer_access import buffer_stalls
+from simulator.machine.dram import RequestCosts
 from simulator.machine.energy import layer_energy
 from simulator.machine.layer_costs import (
+    FlagRuns,
     OperandTraffic,
     OutputTraffic,
     flag_requests,
+    flag_runs,
     input_stream,
     kernel_stream,
     layer_work,
@@ -105,7 +108,9 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
             right = batch.stored(layer.inputs[1], (nest.g * nest.k, nest.c, 1), nest.n)
             streams["kernel"], kernel_traffic = right_operand_stream(schedule, accelerator, right)
         else:
-            streams["kernel"], kernel_traffic = kernel_stream(schedule, accelerator, kernel_map, active)
+            streams["kernel"], kernel_traffic = kernel_stream(
+                schedule, accelerator, kernel_map, active, batch.memory, layer_index
+            )
         step_cycles, macs, accesses = _array(batch, layer, schedule, active, kernel_map)
     else:
         step_cycles, macs = vector_cycles(schedule, accelerator.post_processing.lanes), MacCounts.none()
@@ -114,17 +119,12 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
     post_rate = accelerator.post_processing.lanes
     if batch.pruned and accelerator.pruning.side == "ofm":
         post_rate = min(post_rate, accelerator.pruning.comparators or post_rate)
+    stored = batch.stored(layer.output, nest.ofm, nest.n)
     output, output_traffic = output_stream(
-        schedule,
-        accelerator,
-        batch.stored(layer.output, nest.ofm, nest.n),
-        step_cycles + stalls,
-        post_rate,
+        schedule, accelerator, stored, step_cycles + stalls, post_rate, batch.memory.psums(layer_index, stored)
     )
-    flags = flag_requests(
-        accelerator, sum(batch.flag_bytes(tensor) for tensor in layer.inputs), batch.flag_bytes(layer.output)
-    )
-    work = with_flags(layer_work(accelerator, layer.name, step_cycles + stalls, streams, output), flags)
+    flags, runs = _flags(batch, layer)
+    work = with_flags(layer_work(accelerator, layer.name, step_cycles + stalls, streams, output), flags, runs)
     parts = (ifm_traffic, kernel_traffic, output_traffic.ofm, output_traffic.psum_reads, output_traffic.psum_writes)
     moved = functools.reduce(operator.add, parts)
     flags_moved = (int(flags.moved_bytes[0]), int(flags.moved_bytes[1]))
@@ -151,6 +151,16 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
         vector_elements=_vector_elements(layer, ifm_traffic, output_traffic),
         comparisons=batch.comparisons(layer, ifm_traffic.elements),
     )
+
+
+def _flags(batch: Batch, layer: Layer) -> tuple[RequestCosts, FlagRuns]:
+    """The flags of a layer: what they cost on a plain bus, and what they ask of a memory system."""
+    read = [(tensor, batch.flag_bytes(tensor)) for tensor in layer.inputs]
+    written = batch.flag_bytes(layer.output)
+    costs = flag_requests(batch.accelerator, sum(size for _, size in read), written)
+    reads = [(region, size) for tensor, size in read if size and (region := batch.memory.flags(tensor, size))]
+    region = batch.memory.flags(layer.output, written) if written else None
+    return costs, flag_runs(batch.accelerator, reads, None if region is None else (region, written))
 
 
 def _vector_elements(layer: Layer, ifm: OperandTraffic, output: OutputTraffic) -> int:

@@ -8,9 +8,11 @@ import numpy.typing as npt
 
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import Operand
+from simulator.machine.burst_runs import BurstRuns, burst_runs
 from simulator.machine.dram import RequestCosts, RunTable, request_costs
-from simulator.machine.feature_map import Boxes, StoredFeatureMap, StoredTiles, stored_tiles
+from simulator.machine.feature_map import Boxes, Region, StoredFeatureMap, StoredTiles, stored_tiles
 from simulator.machine.kernels import kernel_requests
+from simulator.machine.memory_map import MemoryMap
 from simulator.machine.pipeline import LayerWork, OperandStream, OutputStream
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.schedule import LayerSchedule, changes
@@ -43,11 +45,13 @@ class OperandTraffic:
 
 @dataclass(frozen=True)
 class Loads:
-    """Tile loads or stores in order of execution: DRAM time and elements of each, and their traffic together."""
+    """Tile loads or stores in order of execution: time on a plain bus and elements of each, their traffic together, and
+    what they ask of a memory system."""
 
     duration_ps: Ints
     traffic: OperandTraffic
     elements: Ints
+    runs: tuple[BurstRuns, ...] = ()
 
 
 def slots_of(accelerator: Accelerator, operand: str) -> int:
@@ -55,10 +59,13 @@ def slots_of(accelerator: Accelerator, operand: str) -> int:
     return accelerator.buffers.copies(operand)
 
 
-def loads_of(accelerator: Accelerator, tiles: StoredTiles, order: Ints) -> Loads:
+def loads_of(
+    accelerator: Accelerator, tiles: StoredTiles, order: Ints, region: Region | None, *, write: bool = False
+) -> Loads:
     """The DRAM requests of tiles, played in `order` (tile numbers, with repeats).
 
     The index inside a compressed tile is metadata; so is the size table, which is read in whole bursts of its own.
+    region: where they lie, None where the DRAM is just a bandwidth.
     """
     costs = request_costs(accelerator.dram, tiles.runs)
     table = _table_requests(accelerator, tiles.table_bytes)
@@ -80,15 +87,31 @@ def loads_of(accelerator: Accelerator, tiles: StoredTiles, order: Ints) -> Loads
             skipped_bytes=skipped,
         ),
         tiles.elements[order],
+        () if region is None else _runs(accelerator, tiles, order, region, write),
     )
+
+
+def _runs(
+    accelerator: Accelerator, tiles: StoredTiles, order: Ints, region: Region, write: bool
+) -> tuple[BurstRuns, ...]:
+    burst = accelerator.dram.burst
+    runs = (burst_runs(tiles.runs, burst, region.address, write=write).in_order(order),)
+    if not tiles.table_bytes.any():
+        return runs
+    table = _table_runs(accelerator, tiles.table_bytes)
+    return (*runs, burst_runs(table, burst, region.table_address, write=write).in_order(order))
+
+
+def _table_runs(accelerator: Accelerator, table_bytes: Ints) -> RunTable:
+    """Each tile's part of a table, on bursts of its own."""
+    table_bytes = np.asarray(table_bytes, np.int64)
+    reserved = ceil_div(table_bytes, accelerator.dram.burst) * accelerator.dram.burst
+    requests = np.arange(len(table_bytes), dtype=np.int64)
+    return RunTable.of(len(table_bytes), requests, np.cumsum(reserved) - reserved, table_bytes)
 
 
 def _table_requests(accelerator: Accelerator, table_bytes: Ints) -> RequestCosts:
-    count = len(table_bytes)
-    requests = np.arange(count, dtype=np.int64)
-    return request_costs(
-        accelerator.dram, RunTable.of(count, requests, np.zeros(count, np.int64), np.asarray(table_bytes, np.int64))
-    )
+    return request_costs(accelerator.dram, _table_runs(accelerator, table_bytes))
 
 
 def input_boxes(schedule: LayerSchedule, index: int) -> Boxes:
@@ -139,25 +162,32 @@ def input_stream(
     order = ((steps.g * schedule.channels.count + steps.c) * schedule.position_tiles + steps.s)[loads]
     duration, elements = np.zeros((2, len(order)), np.int64)
     traffic = OperandTraffic()
+    runs: tuple[BurstRuns, ...] = ()
     for index, tensor in enumerate(tensors):
         boxes = input_boxes(schedule, index)
-        one = loads_of(accelerator, stored_tiles(tensor, boxes), order)
+        one = loads_of(accelerator, stored_tiles(tensor, boxes), order, tensor.region)
+        runs += one.runs
         duration, traffic = duration + one.duration_ps, traffic + one.traffic
         elements = elements + np.minimum(one.elements, boxes.elements[order])  # of whole rows only what belongs to it
     room = ceil_div(elements * accelerator.precision.ifm, 8)
-    return OperandStream(loads, duration, slots_of(accelerator, "ifm"), room), traffic
+    return OperandStream(loads, duration, slots_of(accelerator, "ifm"), room, runs), traffic
 
 
 def kernel_stream(
-    schedule: LayerSchedule, accelerator: Accelerator, kernel_nonzero: Bools | None, active: Bools | None
+    schedule: LayerSchedule,
+    accelerator: Accelerator,
+    kernel_nonzero: Bools | None,
+    active: Bools | None,
+    memory: MemoryMap,
+    layer_index: int,
 ) -> tuple[OperandStream, OperandTraffic]:
     """The kernel side of a layer, without the slices of feature maps that are not there."""
     steps = schedule.steps
     loads = changes(steps.g, steps.k, steps.c)
     tiles, order = kernel_requests(schedule, accelerator, kernel_nonzero, active, loads)
-    one = loads_of(accelerator, tiles, order)
+    one = loads_of(accelerator, tiles, order, memory.kernels(layer_index, tiles))
     room = ceil_div(one.elements * accelerator.precision.kernel, 8)
-    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel"), room), one.traffic
+    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel"), room, one.runs), one.traffic
 
 
 def right_operand_stream(
@@ -179,9 +209,9 @@ def right_operand_stream(
     )
     loads = changes(steps.g, steps.k, steps.c)
     order = ((steps.g * counts[1] + steps.k) * counts[2] + steps.c)[loads]
-    one = loads_of(accelerator, stored_tiles(tensor, boxes), order)
+    one = loads_of(accelerator, stored_tiles(tensor, boxes), order, tensor.region)
     room = ceil_div(np.minimum(one.elements, boxes.elements[order]) * accelerator.precision.ifm, 8)
-    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel"), room), one.traffic
+    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel"), room, one.runs), one.traffic
 
 
 @dataclass(frozen=True)
@@ -199,6 +229,7 @@ def output_stream(
     tensor: StoredFeatureMap,
     step_cycles: Ints,
     post_rate: int,
+    psum_region: Region | None,
 ) -> tuple[OutputStream, OutputTraffic]:
     """The OFM side: a tile is stored once its last channel is in; psums spill when the array leaves it before that.
 
@@ -214,7 +245,9 @@ def output_stream(
     opened, closed = tile[opens], tile[closes]
 
     boxes = output_boxes(schedule)
-    finished = loads_of(accelerator, stored_tiles(tensor, boxes), closed[last])
+    finished = loads_of(accelerator, stored_tiles(tensor, boxes), closed[last], tensor.region, write=True)
+    store_runs = tuple(part.spread(last) for part in finished.runs)
+    restore_runs: tuple[BurstRuns, ...] = ()
     restore, store = np.zeros(len(opened), np.int64), np.zeros(len(closed), np.int64)
     store[last] = finished.duration_ps
     reads = writes = OperandTraffic()
@@ -223,7 +256,10 @@ def output_stream(
             tensor, bits=accelerator.precision.psum, codec="raw", nonzero=None, kept=None, part=None
         )
         tiles = stored_tiles(psums, boxes)
-        spilled, fetched = loads_of(accelerator, tiles, closed[~last]), loads_of(accelerator, tiles, opened[~first])
+        spilled = loads_of(accelerator, tiles, closed[~last], psum_region, write=True)
+        fetched = loads_of(accelerator, tiles, opened[~first], psum_region)
+        store_runs += tuple(part.spread(~last) for part in spilled.runs)
+        restore_runs = tuple(part.spread(~first) for part in fetched.runs)
         store[~last], restore[~first] = spilled.duration_ps, fetched.duration_ps
         writes, reads = spilled.traffic, fetched.traffic
     post = np.zeros(len(closed), np.int64)
@@ -232,7 +268,8 @@ def output_stream(
     post[last] = np.rint(late[last] * accelerator.cycle_ps).astype(np.int64)
     bits = accelerator.precision.psum if schedule.nest.unit == "array" else accelerator.precision.ofm
     room = ceil_div(boxes.elements[opened] * bits, 8)
-    stream = OutputStream(opens, closes, restore, store, post, slots_of(accelerator, "ofm"), ~last, room)
+    slots = slots_of(accelerator, "ofm")
+    stream = OutputStream(opens, closes, restore, store, post, slots, ~last, room, restore_runs, store_runs)
     return stream, OutputTraffic(finished.traffic, writes, reads)
 
 
@@ -245,7 +282,8 @@ def layer_work(
 ) -> LayerWork:
     """Cycles turned into picoseconds such that rounding never adds up: each step ends on the rounded sum."""
     ends = np.rint(np.cumsum(step_cycles) * accelerator.cycle_ps).astype(np.int64)
-    return LayerWork(np.diff(ends, prepend=0), inputs, output, layer, accelerator.buffers.spaces())
+    spaces = accelerator.buffers.spaces()
+    return LayerWork(np.diff(ends, prepend=0), inputs, output, layer, spaces, accelerator.dma.prefetch)
 
 
 def flag_requests(accelerator: Accelerator, read_bytes: int, written_bytes: int) -> RequestCosts:
@@ -254,12 +292,39 @@ def flag_requests(accelerator: Accelerator, read_bytes: int, written_bytes: int)
     return _table_requests(accelerator, sizes)
 
 
-def with_flags(work: LayerWork, flags: RequestCosts) -> LayerWork:
+@dataclass(frozen=True)
+class FlagRuns:
+    """What a layer's flags ask of a memory system: those of its inputs, and those of its OFM."""
+
+    reads: tuple[BurstRuns, ...] = ()
+    writes: tuple[BurstRuns, ...] = ()
+
+
+def flag_runs(accelerator: Accelerator, reads: list[tuple[Region, int]], write: tuple[Region, int] | None) -> FlagRuns:
+    """The requests for flags: regions with their bytes."""
+
+    def runs(region: Region, size: int, write: bool) -> BurstRuns:
+        table = _table_runs(accelerator, np.array([size], np.int64))
+        return burst_runs(table, accelerator.dram.burst, region.address, write=write)
+
+    return FlagRuns(
+        tuple(runs(region, size, False) for region, size in reads),
+        () if write is None else (runs(*write, True),),
+    )
+
+
+def with_flags(work: LayerWork, flags: RequestCosts, runs: FlagRuns) -> LayerWork:
     """The layer with its flags: read before its first IFM tile, written after its last OFM tile."""
     read_ps, written_ps = flags.duration_ps.tolist()
     ifm, output = work.inputs["ifm"], work.output
     loads, stores = ifm.duration_ps.copy(), output.store_ps.copy()
     loads[0] += read_ps
     stores[-1] += written_ps
-    inputs = {**work.inputs, "ifm": dataclasses.replace(ifm, duration_ps=loads)}
-    return dataclasses.replace(work, inputs=inputs, output=dataclasses.replace(output, store_ps=stores))
+    first, last = np.zeros(len(loads), np.bool_), np.zeros(len(stores), np.bool_)
+    first[0] = last[-1] = True
+    load_runs = (*(part.spread(first) for part in runs.reads), *ifm.runs)
+    store_runs = (*output.store_runs, *(part.spread(last) for part in runs.writes))
+    inputs = {**work.inputs, "ifm": dataclasses.replace(ifm, duration_ps=loads, runs=load_runs)}
+    return dataclasses.replace(
+        work, inputs=inputs, output=dataclasses.replace(output, store_ps=stores, store_runs=store_runs)
+    )

@@ -15,7 +15,8 @@ import simpy
 
 from simulator.hardware.buffer import Space
 from simulator.hardware.section import Operand
-from simulator.machine.dram import DramPort
+from simulator.machine.burst_runs import BurstRuns, request_of
+from simulator.machine.dram_port import Port, Runs
 from simulator.machine.occupancy import Occupancy
 
 Ints = npt.NDArray[np.int64]
@@ -31,14 +32,15 @@ def _no_tiles() -> Ints:
 class OperandStream:
     """The tiles of one operand in the order in which they are needed.
 
-    loads marks the steps that need a new tile, duration_ps is the DRAM time of each of those tiles in order, tile_bytes
-    the room it takes in the buffer.
+    loads marks the steps that need a new tile, duration_ps is the time of each of those tiles on a plain bus, in order,
+    runs what it asks of a memory system; tile_bytes the room it takes in the buffer.
     """
 
     loads: Bools
     duration_ps: Ints
     slots: int
     tile_bytes: Ints = field(default_factory=_no_tiles)
+    runs: tuple[BurstRuns, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class OutputStream:
 
     restore_ps is the DRAM time to fetch psums when a visit begins (0 for the first), store_ps the time to write psums
     or finished elements when it ends (`spills` tells which); post_ps is what post-processing needs before; tile_bytes
-    is the room that each visit takes in the buffer.
+    is the room that each visit takes in the buffer. restore_runs and store_runs: the same requests for a memory system.
     """
 
     opens: Bools
@@ -58,6 +60,8 @@ class OutputStream:
     slots: int
     spills: Bools
     tile_bytes: Ints = field(default_factory=_no_tiles)
+    restore_runs: tuple[BurstRuns, ...] = ()
+    store_runs: tuple[BurstRuns, ...] = ()
 
     def names(self) -> list[str]:
         """The stream that each store belongs to: finished elements ("ofm") or psums."""
@@ -68,7 +72,8 @@ class OutputStream:
 class LayerWork:
     """Everything the event loop needs to know about a layer: one entry per step, times in picoseconds.
 
-    spaces are the parts of the buffers that its tiles must fit into, none for no check.
+    spaces are the parts of the buffers that its tiles must fit into, none for no check. prefetch: tiles that a loader
+    may have asked for at a time.
     """
 
     step_ps: Ints
@@ -76,6 +81,7 @@ class LayerWork:
     output: OutputStream
     layer: str = ""
     spaces: Sequence[Space] = ()
+    prefetch: int = 1
 
 
 @dataclass
@@ -96,13 +102,13 @@ class LayerTiming:
     peak_bytes: dict[Operand, int] = field(default_factory=dict)
 
 
-def run_layer(env: simpy.Environment, dram: DramPort, work: LayerWork) -> Generator[simpy.Event, Any, LayerTiming]:
+def run_layer(env: simpy.Environment, dram: Port, work: LayerWork) -> Generator[simpy.Event, Any, LayerTiming]:
     """Runs a layer from its first load to its last store and returns when its array worked and waited."""
     timing = LayerTiming(start_ps=int(env.now))
     dram_before = dram.busy_ps
     tile_bytes = {name: stream.tile_bytes for name, stream in work.inputs.items()} | {"ofm": work.output.tile_bytes}
     held = Occupancy(env, work.layer, work.spaces, tile_bytes)
-    loaders = {name: _Loader(env, dram, held, name, stream) for name, stream in work.inputs.items()}
+    loaders = {name: _Loader(env, dram, held, name, stream, work.prefetch) for name, stream in work.inputs.items()}
     writer = _Writer(env, dram, held, work.output)
     yield env.process(_array(env, dram, held, work, loaders, writer, timing))
     array_end = int(env.now)
@@ -146,47 +152,77 @@ class _Loader:
     """A DMA channel that fetches one operand's tiles ahead, as far as its buffer has free slots."""
 
     def __init__(
-        self, env: simpy.Environment, dram: DramPort, held: Occupancy, name: Operand, stream: OperandStream
+        self,
+        env: simpy.Environment,
+        dram: Port,
+        held: Occupancy,
+        name: Operand,
+        stream: OperandStream,
+        prefetch: int,
     ) -> None:
         self.name = name
         self.ready = Slots(env)
         self.free = Slots(env, stream.slots)
         self.loads = stream.loads.tolist()
-        self._durations = stream.duration_ps.tolist()
-        env.process(self._run(env, dram, held))
+        self._stream = stream
+        if prefetch == 1:
+            env.process(self._run(dram, held))
+        else:
+            env.process(self._run_ahead(dram, held, Slots(env, prefetch)))
 
-    def _run(self, env: simpy.Environment, dram: DramPort, held: Occupancy) -> Process:
-        for duration in self._durations:
+    def _run(self, dram: Port, held: Occupancy) -> Process:
+        for number, duration in enumerate(self._stream.duration_ps.tolist()):
             if (wait := self.free.take()) is not None:
                 yield wait
             held.enter(self.name)
-            yield from dram.transfer(self.name, duration)
+            yield from dram.transfer(self.name, duration, _runs(self._stream.runs, number))
             self.ready.give()
+
+    def _run_ahead(self, dram: Port, held: Occupancy, asked: Slots) -> Process:
+        for number, duration in enumerate(self._stream.duration_ps.tolist()):
+            for permits in (self.free, asked):
+                if (wait := permits.take()) is not None:
+                    yield wait
+            held.enter(self.name)
+            end = dram.start(self.name, duration, _runs(self._stream.runs, number))
+            if end is None:
+                self._arrived(asked)
+            else:
+                assert end.callbacks is not None
+                end.callbacks.append(lambda _: self._arrived(asked))
+
+    def _arrived(self, asked: Slots) -> None:
+        self.ready.give()
+        asked.give()
+
+
+def _runs(parts: tuple[BurstRuns, ...], number: int) -> Runs | None:
+    return request_of(parts, number) if parts else None
 
 
 class _Writer:
     """Post-processing and the DMA channel that stores OFM tiles and spilled psums."""
 
-    def __init__(self, env: simpy.Environment, dram: DramPort, held: Occupancy, stream: OutputStream) -> None:
+    def __init__(self, env: simpy.Environment, dram: Port, held: Occupancy, stream: OutputStream) -> None:
         self.free = Slots(env, stream.slots)
         self.full = Slots(env)
         self.finished = env.process(self._run(env, dram, held, stream))
 
-    def _run(self, env: simpy.Environment, dram: DramPort, held: Occupancy, stream: OutputStream) -> Process:
+    def _run(self, env: simpy.Environment, dram: Port, held: Occupancy, stream: OutputStream) -> Process:
         costs = zip(stream.names(), stream.post_ps.tolist(), stream.store_ps.tolist(), strict=True)
-        for name, post, store in costs:
+        for number, (name, post, store) in enumerate(costs):
             if (wait := self.full.take()) is not None:
                 yield wait
             if post:
                 yield env.timeout(post)
-            yield from dram.transfer(name, store)
+            yield from dram.transfer(name, store, _runs(stream.store_runs, number))
             held.leave("ofm")
             self.free.give()
 
 
 def _array(
     env: simpy.Environment,
-    dram: DramPort,
+    dram: Port,
     held: Occupancy,
     work: LayerWork,
     loaders: dict[Operand, _Loader],
@@ -195,16 +231,17 @@ def _array(
 ) -> Process:
     waits = dict.fromkeys(("ifm", "kernel", "ofm", "psum"), 0)
     opens, closes = work.output.opens.tolist(), work.output.closes.tolist()
-    restores = iter(work.output.restore_ps.tolist())
+    restores = enumerate(work.output.restore_ps.tolist())
     last = len(opens) - 1
     for step, duration in enumerate(work.step_ps.tolist()):
         if opens[step]:
             if (wait := writer.free.take()) is not None:
                 yield from _charged(env, dram, "ofm", waits, wait)
             held.enter("ofm")
-            restore = next(restores)
-            if restore:
-                yield from _charged(env, dram, "psum", waits, env.process(dram.transfer("psum", restore)))
+            number, restore = next(restores)
+            runs = _runs(work.output.restore_runs, number)
+            if (restore or runs) and (wait := dram.start("psum", restore, runs)) is not None:
+                yield from _charged(env, dram, "psum", waits, wait)
         for name, loader in loaders.items():
             if loader.loads[step] and (wait := loader.ready.take()) is not None:
                 yield from _charged(env, dram, name, waits, wait)
@@ -220,15 +257,17 @@ def _array(
     timing.waits_ps = waits
 
 
-def _charged(env: simpy.Environment, dram: DramPort, cause: str, waits: dict[str, int], event: simpy.Event) -> Process:
+def _charged(env: simpy.Environment, dram: Port, cause: str, waits: dict[str, int], event: simpy.Event) -> Process:
     """Waits for `event` and adds the time to `waits`: what the bus served meanwhile, the rest to `cause`."""
     before, start = dram.served_ps(), int(env.now)
     yield event
-    waited = int(env.now) - start
+    waited = rest = int(env.now) - start
     if not waited:
         return
-    for stream, served in dram.served_ps().items():
-        share = served - before.get(stream, 0)
-        waits[stream] += share
-        waited -= share
-    waits[cause] += waited
+    shares = {stream: served - before.get(stream, 0) for stream, served in dram.served_ps().items()}
+    moved = sum(shares.values())
+    for stream, share in shares.items():
+        charged = share if moved <= waited else share * waited // moved
+        waits[stream] += charged
+        rest -= charged
+    waits[cause] += rest

@@ -8,7 +8,7 @@ import simpy
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.batch import Batch
-from simulator.machine.dram import DramPort
+from simulator.machine.dram_port import dram_port
 from simulator.machine.layer import prepare_layer
 from simulator.machine.pipeline import run_layer
 from simulator.machine.pruning import DynamicPruning, check_pruning
@@ -79,7 +79,7 @@ def _sequence(
     env: simpy.Environment, batch: Batch, schedule: Schedule, results: list[LayerResult]
 ) -> Generator[simpy.Event, Any, None]:
     """Runs the layers in order, each from its first load to its last store."""
-    dram = DramPort(env)
+    dram = dram_port(env, batch.accelerator)
     for index, layer_schedule in enumerate(schedule.layers):
         if layer_schedule is None:
             results.append(LayerResult.nothing(batch.trace.layers[index]))

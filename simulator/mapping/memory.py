@@ -28,10 +28,12 @@ def tensor_layouts(trace: Trace, layout: Layout) -> list[LayoutName]:
 
 @dataclass(frozen=True)
 class Place:
-    """A part of a concatenation: the tensor that it is written into, and which of its channels is the part's first."""
+    """A part of a concatenation: the tensor that it is written into, which of its channels is the part's first, and how
+    many it has."""
 
     whole: int
     first_channel: int
+    channels: int
 
 
 def in_place_concatenations(trace: Trace, accelerator: Accelerator | None = None) -> frozenset[int]:
@@ -67,10 +69,10 @@ def places(trace: Trace, accelerator: Accelerator) -> dict[int, Place]:
     found: dict[int, Place] = {}
     for index in sorted(in_place_concatenations(trace, accelerator), reverse=True):
         whole = trace.layers[index].output
-        outer = found.get(whole, Place(whole, 0))
+        outer = found.get(whole, Place(whole, 0, trace.tensors[whole].shape[0]))
         parts = trace.tensors[whole].parts
         for part, first in zip(parts, _first_channels(trace, whole), strict=True):
-            found[part] = Place(outer.whole, outer.first_channel + first)
+            found[part] = Place(outer.whole, outer.first_channel + first, outer.channels)
     return found
 
 

@@ -6,7 +6,8 @@ from builders import small_accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.machine.dram import DramPort, RunTable, request_costs
+from simulator.machine.dram import RunTable, request_costs
+from simulator.machine.dram_port import Bus
 from simulator.machine.pipeline import LayerTiming, LayerWork, OperandStream, OutputStream, run_layer
 
 DRAM = small_accelerator().dram  # 1 GB/s, 64 B bursts, 1 KiB rows, 10 ns a row
@@ -45,9 +46,9 @@ def test_bursts_and_rows_against_sets_of_addresses(gaps: list[tuple[int, int]]) 
     assert costs.row_misses[0] == len({address // 1024 for address in touched})
 
 
-def play(work: LayerWork) -> tuple[LayerTiming, DramPort]:
+def play(work: LayerWork) -> tuple[LayerTiming, Bus]:
     env = simpy.Environment()
-    dram = DramPort(env)
+    dram = Bus(env)
     timing = env.run(env.process(run_layer(env, dram, work)))
     return timing, dram
 

@@ -218,10 +218,10 @@ def test_a_concatenation_of_concatenations_has_one_place() -> None:
     tensors = [*trace.tensors[:4], Tensor((2, 6, 6)), Tensor((10, 6, 6), parts=(4, 3))]
     outer = Trace("outer", layers, tensors)
     assert places(outer, small_accelerator(layout="NHWC")) == {
-        4: Place(5, 0),
-        3: Place(5, 2),
-        1: Place(5, 2),
-        2: Place(5, 5),
+        4: Place(5, 0, 10),
+        3: Place(5, 2, 10),
+        1: Place(5, 2, 10),
+        2: Place(5, 5, 10),
     }
 
 
