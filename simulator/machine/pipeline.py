@@ -100,17 +100,17 @@ def run_layer(env: simpy.Environment, dram: DramPort, work: LayerWork) -> Genera
     """Runs a layer from its first load to its last store and returns when its array worked and waited."""
     timing = LayerTiming(start_ps=int(env.now))
     dram_before = dram.busy_ps
-    tile_bytes = {name: stream.tile_bytes for name, stream in work.inputs.items()} | {"ofm": work.output.tile_bytes}
-    held = Occupancy(env, work.layer, work.spaces, tile_bytes)
+    held = Occupancy(env)
     loaders = {name: _Loader(env, dram, held, name, stream) for name, stream in work.inputs.items()}
     writer = _Writer(env, dram, held, work.output)
-    yield env.process(_array(env, dram, held, work, loaders, writer, timing))
+    yield env.process(_array(env, dram, work, loaders, writer, timing))
     array_end = int(env.now)
     yield writer.finished
     timing.end_ps = int(env.now)
     timing.drain_ps = timing.end_ps - array_end
     timing.dram_busy_ps = dram.busy_ps - dram_before
-    timing.peak_bytes = held.peak_bytes
+    tile_bytes = {name: stream.tile_bytes for name, stream in work.inputs.items()} | {"ofm": work.output.tile_bytes}
+    timing.peak_bytes = held.check(work.layer, work.spaces, tile_bytes) if work.spaces else {}
     return timing
 
 
@@ -153,13 +153,14 @@ class _Loader:
         self.free = Slots(env, stream.slots)
         self.loads = stream.loads.tolist()
         self._durations = stream.duration_ps.tolist()
-        env.process(self._run(env, dram, held))
+        self._enter, self.leave = held.entering(name), held.leaving(name)
+        env.process(self._run(env, dram))
 
-    def _run(self, env: simpy.Environment, dram: DramPort, held: Occupancy) -> Process:
+    def _run(self, env: simpy.Environment, dram: DramPort) -> Process:
         for duration in self._durations:
             if (wait := self.free.take()) is not None:
                 yield wait
-            held.enter(self.name)
+            self._enter()
             yield from dram.transfer(self.name, duration)
             self.ready.give()
 
@@ -170,9 +171,10 @@ class _Writer:
     def __init__(self, env: simpy.Environment, dram: DramPort, held: Occupancy, stream: OutputStream) -> None:
         self.free = Slots(env, stream.slots)
         self.full = Slots(env)
-        self.finished = env.process(self._run(env, dram, held, stream))
+        self.enter, self._leave = held.entering("ofm"), held.leaving("ofm")
+        self.finished = env.process(self._run(env, dram, stream))
 
-    def _run(self, env: simpy.Environment, dram: DramPort, held: Occupancy, stream: OutputStream) -> Process:
+    def _run(self, env: simpy.Environment, dram: DramPort, stream: OutputStream) -> Process:
         costs = zip(stream.names(), stream.post_ps.tolist(), stream.store_ps.tolist(), strict=True)
         for name, post, store in costs:
             if (wait := self.full.take()) is not None:
@@ -180,14 +182,13 @@ class _Writer:
             if post:
                 yield env.timeout(post)
             yield from dram.transfer(name, store)
-            held.leave("ofm")
+            self._leave()
             self.free.give()
 
 
 def _array(
     env: simpy.Environment,
     dram: DramPort,
-    held: Occupancy,
     work: LayerWork,
     loaders: dict[Operand, _Loader],
     writer: _Writer,
@@ -201,7 +202,7 @@ def _array(
         if opens[step]:
             if (wait := writer.free.take()) is not None:
                 yield from _charged(env, dram, "ofm", waits, wait)
-            held.enter("ofm")
+            writer.enter()
             restore = next(restores)
             if restore:
                 yield from _charged(env, dram, "psum", waits, env.process(dram.transfer("psum", restore)))
@@ -213,7 +214,7 @@ def _array(
             timing.array_busy_ps += duration
         for loader in loaders.values():
             if step == last or loader.loads[step + 1]:
-                held.leave(loader.name)
+                loader.leave()
                 loader.free.give()
         if closes[step]:
             writer.full.give()
