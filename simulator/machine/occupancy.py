@@ -48,21 +48,22 @@ class Occupancy:
         tile_bytes: the size of every tile of each operand, in the order in which they enter. Raises AssertionError when
         a part of a buffer held more than fits into it.
         """
-        times, codes = np.divmod(np.array(self._notes, np.int64), _CODES)
+        notes = np.array(self._notes, np.int64)
+        codes = notes & (_CODES - 1)
         changes = np.zeros((len(OPERANDS), len(codes)), np.int64)
-        for index, operand in enumerate(OPERANDS):
-            if operand in tile_bytes:
-                changes[index, codes == index] = tile_bytes[operand]
-                changes[index, codes == index + _CODES // 2] = -tile_bytes[operand]
+        for operand, sizes in tile_bytes.items():
+            index = OPERANDS.index(operand)
+            changes[index, codes == index] = sizes
+            changes[index, codes == index + _CODES // 2] = -sizes
         by_operand = changes.cumsum(axis=1)
         peaks: dict[Operand, int] = {}
         in_buffer: dict[Operand, Ints] = {}
         for space in spaces:
-            held = by_operand[[OPERANDS.index(operand) for operand in space.operands]].sum(axis=0)
+            held = sum((by_operand[OPERANDS.index(operand)] for operand in space.operands), np.zeros_like(codes))
             if held.max(initial=0) > space.capacity:
                 first = int(np.argmax(held > space.capacity))
                 raise AssertionError(
-                    f"layer '{layer}': at {times[first]} ps the tiles of {' and '.join(space.operands)} take "
+                    f"layer '{layer}': at {notes[first] // _CODES} ps the tiles of {' and '.join(space.operands)} take "
                     f"{held[first]} B, but {space.setting}"
                 )
             in_buffer[space.home] = in_buffer.get(space.home, 0) + held
