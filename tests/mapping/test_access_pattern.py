@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.buffer import Buffer
-from simulator.mapping.buffer_time import array_port_cycles, vector_port_cycles
+from simulator.mapping.buffer_time import Transfers, array_port_cycles, vector_port_cycles
 from simulator.mapping.dataflow import TileSizes, dataflow_of
 from simulator.mapping.dataflow.access_pattern import Vector, access_vectors, bank_cycles, vector_cycles
 from simulator.mapping.loop_nest import LoopNest, loop_nest
@@ -157,6 +157,28 @@ def test_reads_and_writes_add_up_at_one_port() -> None:
     reads, writes = 4 * 64 * 72 * 2 // 4, 16 * 64 * 4 // 2
     assert needed == {1: reads + writes, 2: max(reads, writes)}
     assert tile.ofm_elements.tolist() == [16 * 64]
+
+
+@pytest.mark.parametrize(
+    ("ports", "dram_cycles", "expected"),
+    [
+        (1, 0, 4608 + 100),  # DRAM is quick: what DMA takes comes on top
+        (1, 4708, 4608 + 100),
+        (
+            1,
+            9216,
+            math.ceil(4608 * 9216 / 9116),
+        ),  # DMA's accesses come over twice the time: half of them meet the array
+        (2, 0, 4608),
+    ],
+)
+def test_dma_takes_part_of_a_single_port(ports: int, dram_cycles: float, expected: int) -> None:
+    nest = layer_nest()
+    accelerator = systolic("output_stationary", width="64 bit", interleaving="lanes", ports=ports)
+    tile = whole_layer(nest)
+    transfers = Transfers({("ifm", "write"): np.array([800.0])}, np.array([float(dram_cycles)]))
+    accesses = dataflow_of(accelerator.array).accesses(tile)  # 2304 vectors of two words
+    assert array_port_cycles(nest, accelerator, tile, accesses, transfers).tolist() == [expected]
 
 
 def test_the_vector_unit_reads_words_in_order() -> None:
