@@ -233,7 +233,7 @@ def layer_work(
 ) -> LayerWork:
     """Cycles turned into picoseconds such that rounding never adds up: each step ends on the rounded sum."""
     ends = np.rint(np.cumsum(step_cycles) * accelerator.cycle_ps).astype(np.int64)
-    return LayerWork(np.diff(ends, prepend=0), inputs, output, layer, accelerator.buffers.spaces())
+    return LayerWork(np.diff(ends, prepend=0), inputs, output, layer, accelerator.buffers.spaces)
 
 
 def flag_requests(accelerator: Accelerator, read_bytes: int, written_bytes: int) -> RequestCosts:
@@ -250,4 +250,4 @@ def with_flags(work: LayerWork, flags: RequestCosts) -> LayerWork:
     loads[0] += read_ps
     stores[-1] += written_ps
     inputs = {**work.inputs, "ifm": dataclasses.replace(ifm, duration_ps=loads)}
-    return dataclasses.replace(work, inputs=inputs, output=dataclasses.replace(output, store_ps=stores))
+    return LayerWork(work.step_ps, inputs, dataclasses.replace(output, store_ps=stores), work.layer, work.spaces)

@@ -49,17 +49,17 @@ class Occupancy:
         a part of a buffer held more than fits into it.
         """
         notes = np.array(self._notes, np.int64)
-        codes = notes & (_CODES - 1)
-        changes = np.zeros((len(OPERANDS), len(codes)), np.int64)
-        for operand, sizes in tile_bytes.items():
-            index = OPERANDS.index(operand)
-            changes[index, codes == index] = sizes
-            changes[index, codes == index + _CODES // 2] = -sizes
-        by_operand = changes.cumsum(axis=1)
+        codes = (notes & (_CODES - 1)).astype(np.int8)
+        sizes = [tile_bytes[operand] for operand in OPERANDS if operand in tile_bytes]
+        changes = np.empty(len(codes), np.int64)
+        changes[np.argsort(codes, kind="stable")] = np.concatenate([*sizes, *(-each for each in sizes)])
         peaks: dict[Operand, int] = {}
         in_buffer: dict[Operand, Ints] = {}
         for space in spaces:
-            held = sum((by_operand[OPERANDS.index(operand)] for operand in space.operands), np.zeros_like(codes))
+            belongs = np.zeros(_CODES, np.int64)
+            for operand in space.operands:
+                belongs[OPERANDS.index(operand) :: _CODES // 2] = 1
+            held = np.cumsum(changes * belongs[codes])
             if held.max(initial=0) > space.capacity:
                 first = int(np.argmax(held > space.capacity))
                 raise AssertionError(

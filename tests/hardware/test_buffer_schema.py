@@ -22,7 +22,7 @@ def error_of(**overrides: object) -> str:
 def test_buffers_are_unlimited_unified_and_double_buffered_unless_the_file_says_otherwise() -> None:
     found = buffers()
     assert not found.limited
-    assert [(space.home, space.operands, space.capacity) for space in found.spaces()] == [
+    assert [(space.home, space.operands, space.capacity) for space in found.spaces] == [
         ("ifm", ("ifm", "kernel"), 512 * 1024),
         ("ofm", ("ofm",), 32 * 1024),
     ]
@@ -52,15 +52,15 @@ def test_spellings_that_contradict_each_other_are_refused(buffering: int, older:
 
 def test_a_fixed_part_is_a_fraction_or_bytes() -> None:
     for part in ({"kernel.share": 0.25}, {"kernel.capacity": "128 KiB"}):
-        kernel, ifm = buffers(**part).spaces()[:2]
+        kernel, ifm = buffers(**part).spaces[:2]
         assert (kernel.operands, kernel.capacity) == (("kernel",), 128 * 1024)
         assert (ifm.operands, ifm.capacity) == (("ifm",), 384 * 1024)
-    split = buffers(**{"ifm.share": 0.5, "kernel.share": 0.5}).spaces()
+    split = buffers(**{"ifm.share": 0.5, "kernel.share": 0.5}).spaces
     assert [(space.operands, space.capacity) for space in split[:2]] == [(("ifm",), 2**18), (("kernel",), 2**18)]
 
 
 def test_operands_without_a_part_share_what_is_left() -> None:
-    found = buffers(**{"ofm": {"shared_with": "ifm", "share": 0.25}}).spaces()
+    found = buffers(**{"ofm": {"shared_with": "ifm", "share": 0.25}}).spaces
     assert [(space.operands, space.capacity) for space in found] == [
         (("ofm",), 128 * 1024),
         (("ifm", "kernel"), 384 * 1024),
