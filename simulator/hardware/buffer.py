@@ -1,6 +1,7 @@
 """The on-chip buffers of an accelerator file."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -148,7 +149,7 @@ class Buffers(Section):
         buffer: Buffer = getattr(self, self.home(operand))
         return buffer
 
-    @property
+    @cached_property
     def limited(self) -> bool:
         """Whether any buffer names a bandwidth or banks."""
         return any(self.of(operand).limited for operand in OPERANDS)
@@ -158,9 +159,10 @@ class Buffers(Section):
         buffer: Buffer = getattr(self, operand)
         return buffer.copies
 
-    def spaces(self) -> list[Space]:
+    @cached_property
+    def spaces(self) -> tuple[Space, ...]:
         """The parts into which the physical buffers are split; every operand is in one."""
-        return [space for home in OPERANDS if self.home(home) == home for space in self._split(home)]
+        return tuple(space for home in OPERANDS if self.home(home) == home for space in self._split(home))
 
     def _split(self, home: Operand) -> list[Space]:
         capacity = getattr(self, home).capacity

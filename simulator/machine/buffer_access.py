@@ -7,7 +7,7 @@ from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import OPERANDS, Operand
 from simulator.machine.pipeline import OperandStream
 from simulator.machine.work import tile_sizes
-from simulator.mapping.buffer_time import Floats, array_port_cycles, vector_port_cycles
+from simulator.mapping.buffer_time import Floats, Transfers, array_port_cycles, vector_port_cycles
 from simulator.mapping.dataflow.base import BufferAccesses, Ints
 from simulator.mapping.schedule import LayerSchedule, changes
 
@@ -25,18 +25,21 @@ def buffer_stalls(
 
     accesses is None on the vector unit. DMA uses the same ports while the array works: with two tiles or more of an
     operand in a buffer, the next tile comes in evenly over the steps that work on the present one, and the OFM tile
-    before leaves evenly over the steps of the next visit. With one tile the array stands still meanwhile.
+    before leaves evenly over the steps of the next visit. With one tile the array stands still meanwhile. How long DRAM
+    is busy is counted for the loads alone.
     """
     if not accelerator.buffers.limited:
         return np.zeros_like(step_cycles)
     sizes = tile_sizes(schedule)
-    transfers = {
-        (operand, "write"): _next_tile(stream.loads, stream.tile_bytes)
-        for operand, stream in inputs.items()
-        if stream.slots > 1
-    }
+    moved: dict[tuple[Operand, str], Floats] = {}
+    dram_ps = np.zeros(len(step_cycles))
+    for operand, stream in inputs.items():
+        dram_ps = dram_ps + _next_tile(stream.loads, stream.duration_ps)
+        if stream.slots > 1:
+            moved[operand, "write"] = _next_tile(stream.loads, stream.tile_bytes)
     if accelerator.buffers.copies("ofm") > 1:
-        transfers["ofm", "read"] = _stored_meanwhile(schedule, accelerator, sizes.ofm_elements)
+        moved["ofm", "read"] = _stored_meanwhile(schedule, accelerator, sizes.ofm_elements)
+    transfers = Transfers(moved, dram_ps / accelerator.cycle_ps)
     if accesses is None:
         read = sum((_per_step(inputs[o].loads, inputs[o].tile_bytes) for o in OPERANDS if o in inputs), np.zeros(1))
         elements = np.rint(read * 8 / accelerator.precision.ifm).astype(np.int64)
@@ -53,9 +56,9 @@ def _per_step(starts: Bools, amounts: Ints) -> Floats:
     return np.repeat(amounts / lengths, lengths)
 
 
-def _next_tile(loads: Bools, tile_bytes: Ints) -> Floats:
-    """Bytes of the next tile that come in at each step."""
-    return _per_step(loads, np.append(tile_bytes[1:], 0))
+def _next_tile(loads: Bools, amounts: Ints) -> Floats:
+    """What belongs to the next tile, evenly over the steps of the present one."""
+    return _per_step(loads, np.append(amounts[1:], 0))
 
 
 def _stored_meanwhile(schedule: LayerSchedule, accelerator: Accelerator, elements: Ints) -> Floats:

@@ -282,7 +282,7 @@ def layer_work(
 ) -> LayerWork:
     """Cycles turned into picoseconds such that rounding never adds up: each step ends on the rounded sum."""
     ends = np.rint(np.cumsum(step_cycles) * accelerator.cycle_ps).astype(np.int64)
-    spaces = accelerator.buffers.spaces()
+    spaces = accelerator.buffers.spaces
     return LayerWork(np.diff(ends, prepend=0), inputs, output, layer, spaces, accelerator.dma.prefetch)
 
 

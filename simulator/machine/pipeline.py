@@ -106,17 +106,17 @@ def run_layer(env: simpy.Environment, dram: Port, work: LayerWork) -> Generator[
     """Runs a layer from its first load to its last store and returns when its array worked and waited."""
     timing = LayerTiming(start_ps=int(env.now))
     dram_before = dram.busy_ps
-    tile_bytes = {name: stream.tile_bytes for name, stream in work.inputs.items()} | {"ofm": work.output.tile_bytes}
-    held = Occupancy(env, work.layer, work.spaces, tile_bytes)
+    held = Occupancy(env)
     loaders = {name: _Loader(env, dram, held, name, stream, work.prefetch) for name, stream in work.inputs.items()}
     writer = _Writer(env, dram, held, work.output)
-    yield env.process(_array(env, dram, held, work, loaders, writer, timing))
+    yield env.process(_array(env, dram, work, loaders, writer, timing))
     array_end = int(env.now)
     yield writer.finished
     timing.end_ps = int(env.now)
     timing.drain_ps = timing.end_ps - array_end
     timing.dram_busy_ps = dram.busy_ps - dram_before
-    timing.peak_bytes = held.peak_bytes
+    tile_bytes = {name: stream.tile_bytes for name, stream in work.inputs.items()} | {"ofm": work.output.tile_bytes}
+    timing.peak_bytes = held.check(work.layer, work.spaces, tile_bytes) if work.spaces else {}
     return timing
 
 
@@ -165,25 +165,23 @@ class _Loader:
         self.free = Slots(env, stream.slots)
         self.loads = stream.loads.tolist()
         self._stream = stream
-        if prefetch == 1:
-            env.process(self._run(dram, held))
-        else:
-            env.process(self._run_ahead(dram, held, Slots(env, prefetch)))
+        self._enter, self.leave = held.entering(name), held.leaving(name)
+        env.process(self._run(dram) if prefetch == 1 else self._run_ahead(dram, Slots(env, prefetch)))
 
-    def _run(self, dram: Port, held: Occupancy) -> Process:
+    def _run(self, dram: Port) -> Process:
         for number, duration in enumerate(self._stream.duration_ps.tolist()):
             if (wait := self.free.take()) is not None:
                 yield wait
-            held.enter(self.name)
+            self._enter()
             yield from dram.transfer(self.name, duration, _runs(self._stream.runs, number))
             self.ready.give()
 
-    def _run_ahead(self, dram: Port, held: Occupancy, asked: Slots) -> Process:
+    def _run_ahead(self, dram: Port, asked: Slots) -> Process:
         for number, duration in enumerate(self._stream.duration_ps.tolist()):
             for permits in (self.free, asked):
                 if (wait := permits.take()) is not None:
                     yield wait
-            held.enter(self.name)
+            self._enter()
             end = dram.start(self.name, duration, _runs(self._stream.runs, number))
             if end is None:
                 self._arrived(asked)
@@ -206,9 +204,10 @@ class _Writer:
     def __init__(self, env: simpy.Environment, dram: Port, held: Occupancy, stream: OutputStream) -> None:
         self.free = Slots(env, stream.slots)
         self.full = Slots(env)
-        self.finished = env.process(self._run(env, dram, held, stream))
+        self.enter, self._leave = held.entering("ofm"), held.leaving("ofm")
+        self.finished = env.process(self._run(env, dram, stream))
 
-    def _run(self, env: simpy.Environment, dram: Port, held: Occupancy, stream: OutputStream) -> Process:
+    def _run(self, env: simpy.Environment, dram: Port, stream: OutputStream) -> Process:
         costs = zip(stream.names(), stream.post_ps.tolist(), stream.store_ps.tolist(), strict=True)
         for number, (name, post, store) in enumerate(costs):
             if (wait := self.full.take()) is not None:
@@ -216,14 +215,13 @@ class _Writer:
             if post:
                 yield env.timeout(post)
             yield from dram.transfer(name, store, _runs(stream.store_runs, number))
-            held.leave("ofm")
+            self._leave()
             self.free.give()
 
 
 def _array(
     env: simpy.Environment,
     dram: Port,
-    held: Occupancy,
     work: LayerWork,
     loaders: dict[Operand, _Loader],
     writer: _Writer,
@@ -237,7 +235,7 @@ def _array(
         if opens[step]:
             if (wait := writer.free.take()) is not None:
                 yield from _charged(env, dram, "ofm", waits, wait)
-            held.enter("ofm")
+            writer.enter()
             number, restore = next(restores)
             runs = _runs(work.output.restore_runs, number)
             if (restore or runs) and (wait := dram.start("psum", restore, runs)) is not None:
@@ -250,7 +248,7 @@ def _array(
             timing.array_busy_ps += duration
         for loader in loaders.values():
             if step == last or loader.loads[step + 1]:
-                held.leave(loader.name)
+                loader.leave()
                 loader.free.give()
         if closes[step]:
             writer.full.give()

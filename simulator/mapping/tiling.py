@@ -169,7 +169,7 @@ def _need(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_eleme
         for operand, (tile_bytes, only) in _tile_bytes(nest, accelerator, tile, ifm_elements).items()
     }
     nothing = np.zeros_like(tile.g)
-    return [(space, sum((of_operand[o] for o in space.operands), nothing)) for space in buffers.spaces()]
+    return [(space, sum((of_operand[o] for o in space.operands), nothing)) for space in buffers.spaces]
 
 
 def _fits(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> npt.NDArray[np.bool_]:

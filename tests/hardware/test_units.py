@@ -13,6 +13,7 @@ ALL_UNITS = {
     "bytes": units.BYTE_UNITS,
     "hertz": units.HERTZ_UNITS,
     "bandwidth": units.BANDWIDTH_UNITS,
+    "bandwidth of a buffer": units.CYCLE_BANDWIDTH_UNITS,
     "time": units.PICOSECOND_UNITS,
     "energy": units.PICOJOULE_UNITS,
     "energy per data": units.PICOJOULE_PER_BYTE_UNITS,

@@ -18,6 +18,7 @@ from simulator.report.figures.style import (
     NAME_POINTS,
     OPERAND_COLOURS,
     OPERAND_NAMES,
+    SKY,
     YELLOW,
     Header,
     NothingToDrawError,
@@ -61,6 +62,7 @@ class Part:
 TRAFFIC_PARTS = tuple(Part(operand, OPERAND_NAMES[operand], colour) for operand, colour in OPERAND_COLOURS.items())
 CYCLE_PARTS = (
     Part("compute_cycles", "compute", GREY),
+    Part("buffer_stall_cycles", "stall: buffers", SKY),
     Part("stall_ifm_cycles", "stall: IFM", OPERAND_COLOURS["ifm"]),
     Part("stall_kernel_cycles", "stall: kernel", OPERAND_COLOURS["kernel"]),
     Part("stall_ofm_cycles", "stall: OFM", OPERAND_COLOURS["ofm"]),
@@ -117,7 +119,7 @@ def _traffic(report: Report) -> ByLayer:
 def _cycles(report: Report) -> ByLayer:
     """Cycles of each layer, by what the array did."""
     columns = [part.key for part in CYCLE_PARTS]
-    rows = report.layers[columns].to_numpy(np.float64).tolist()
+    rows = report.layers.reindex(columns=columns, fill_value=0).to_numpy(np.float64).tolist()
     return {
         str(name): dict(zip(columns, row, strict=True)) for name, row in zip(report.layers["layer"], rows, strict=True)
     }
