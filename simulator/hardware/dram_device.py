@@ -82,10 +82,13 @@ class DramTiming(Section):
 
 
 class Commands(Section):
-    """What the command bus does. activate_slots: clocks that an activate keeps it busy. split_activate: an activate is two
-    commands, the second at most so many clocks after the first (0: one command). separate_row_bus: activates and
-    precharges have a bus of their own. data_clock: clocks for which the data clock runs on after a burst, when it has to
-    be started again by a command (0: it always runs)."""
+    """What the command bus does.
+
+    activate_slots: clocks that an activate keeps it busy. split_activate: an activate is two commands, the second at
+    most so many clocks after the first (0: one command). separate_row_bus: activates and precharges have a bus of their
+    own. data_clock: clocks for which the data clock runs on after a burst, when it has to be started again by a command
+    (0: it always runs).
+    """
 
     activate_slots: Positive = 1
     split_activate: Clocks = 0
@@ -94,8 +97,11 @@ class Commands(Section):
 
 
 class DramEnergy(Section):
-    """Energy of one (pseudo-)channel: activate with its precharge, per row opened; read and write per byte; a refresh of all
-    its banks; background power of one channel. estimate: no published source for this device."""
+    """Energy of one (pseudo-)channel.
+
+    activate: per row opened, with its precharge. read, write: per byte. refresh: of all its banks, once. background:
+    power of one channel. estimate: no published source for this device.
+    """
 
     activate: Picojoules
     read: PicojoulesPerByte
@@ -106,7 +112,7 @@ class DramEnergy(Section):
 
 
 class DramDevice(Section):
-    """A memory: `name` as in its file's name. mapping: the address map that suits it (see `simulator/dram/address_map.py`)."""
+    """A memory: `name` as in its file's name. mapping: the address map that suits it, see `dram/address_map.py`."""
 
     name: str
     description: str
@@ -129,8 +135,8 @@ class Controller(Section):
 
     queues: `shared` takes the oldest command that is ready over all banks, `banked` gives every bank a queue of
     `bank_queue` entries and lets banks take turns. Writes go once more than `write_high` wait (`banked`: that many or
-    more) and, where shared, until fewer than `write_low` are left; where banked, also when more than `write_low` wait and
-    no command is queued. hit_limit: row hits after which a waiting request may close the row (`banked`).
+    more) and, where shared, until fewer than `write_low` are left; where banked, also when more than `write_low` wait
+    and no command is queued. hit_limit: row hits after which a waiting request may close the row (`banked`).
     """
 
     queues: Literal["shared", "banked"]
