@@ -1,4 +1,4 @@
-"""The model beside cycle-accurate simulators: rows of a CSV file, each a pattern on a device with the time that it took.
+"""The model beside cycle-accurate simulators: rows of a CSV file, each a pattern on a device with the time it took.
 
 Columns: sim (whose controller: `dramsim3` or `ramulator2`), cfg (the device), map (the address map), pat (seq, stride,
 rand, rwmix, tri), load (`sat`: as fast as it goes; `half`: at half the peak), nbytes_req or bytes (how much), ns (the

@@ -1,14 +1,16 @@
 """A pattern played against a memory system from beginning to end, and how long it took."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.dram.address_map import AddressMap
-from simulator.dram.memory import Memory
+from simulator.dram.memory import Counters, Memory
 from simulator.dram.patterns import Runs
 from simulator.hardware.dram_device import Controller, DramDevice
 
 FOREVER = 1 << 59
 _RATE_STEPS = 10_000
+_DRAIN = 20_000
+"""Clocks after which the writes that the controllers have taken have reached the DRAM."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Played:
     memory: Memory
     clocks: int
     bursts: int
+    controllers: int
+    refresh_interval: int
 
     @property
     def nanoseconds(self) -> float:
@@ -28,6 +32,19 @@ class Played:
     def share_of_peak(self) -> float:
         """Of the time, with data pins as many as there are."""
         return self.bursts * self.memory.burst_clocks / (self.memory.pins * self.clocks)
+
+    def drain(self) -> Counters:
+        """Lets the controllers finish what they have taken: what has been done then, up to the last burst on any pins.
+
+        The clocks add up to that time times the number of pins, those that pins stand idle at its end included. A
+        controller with a queue per bank keeps its last writes.
+        """
+        memory = self.memory
+        memory.play(memory.clock + _DRAIN)
+        done, last = memory.counters(), memory.pins_clock()
+        spent = sum((done.busy_clocks, done.turnaround_clocks, done.group_clocks, done.row_clocks, done.refresh_clocks))
+        refreshes = min(done.refreshes, self.controllers * (last // self.refresh_interval))
+        return replace(done, refreshes=refreshes, idle_clocks=memory.pins * last - spent)
 
 
 def play_runs(device: DramDevice, controller: Controller, mapping: AddressMap, runs: Runs, load: float = 1) -> Played:
@@ -40,4 +57,4 @@ def play_runs(device: DramDevice, controller: Controller, mapping: AddressMap, r
     ((_, end),) = memory.play(FOREVER)
     if not runs.writes_only:
         end = max(end, memory.pins_clock() + device.timing.CL)
-    return Played(memory, end, runs.total)
+    return Played(memory, end, runs.total, device.organisation.channels, device.timing.tREFI)
