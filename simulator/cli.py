@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from simulator.commands import hardware, trace
+from simulator.commands import dram, hardware, trace
 from simulator.commands.compare import compare
 from simulator.commands.demo import demo
 from simulator.commands.extract import extract
@@ -56,6 +56,7 @@ app.command()(simulate)
 app.command()(compare)
 app.add_typer(trace.app, name="trace")
 app.add_typer(hardware.app, name="hardware")
+app.add_typer(dram.app, name="dram")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

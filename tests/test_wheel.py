@@ -16,6 +16,8 @@ def test_the_wheel_ships_hardware_and_traces(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("fmapsim-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "simulator/_data/hwconfigs/eyeriss.yaml" in names
+    assert "simulator/_data/hwconfigs/dram/DDR4-2400.yaml" in names
+    assert "simulator/_data/hwconfigs/dram/ramulator2/HBM2-2000.yaml" in names
     assert "simulator/_data/traces/squeezenet1_1.trace.safetensors" in names
     assert "simulator/_data/traces/shapes/paper/mobilenet.trace.safetensors" in names
     assert "simulator/extract/networks/paper_networks.json" in names

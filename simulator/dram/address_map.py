@@ -50,7 +50,7 @@ class AddressMap:
 
     @property
     def period(self) -> int:
-        """Bursts after which a sequential stream has been through all banks that take turns below the last column bit."""
+        """Bursts after which a sequential stream has been through all banks that take turns within a block."""
         position, period, last_column = 0, 0, self.block.bit_length() - 1
         for field, bits in self.fields:
             position += bits
@@ -73,9 +73,9 @@ def address_map(order: str, organisation: Organisation, interleave: int = 256) -
     """The map that `order` names, or spells out from the least significant bit as in "co:2 bg co ba ro".
 
     rowmajor: a whole row of one bank, then the next group. bgint: bank groups take turns burst by burst. bankint: all
-    banks take turns every `interleave` bytes. hybrid: `interleave` bytes of a row, then channel and bank group, then the
-    rest of the row. Channels take turns every `interleave` bytes in all of them. A field without a number takes what is
-    left of it. Raises InputError for an unknown name or field, or widths that do not fit the organisation.
+    banks take turns every `interleave` bytes. hybrid: `interleave` bytes of a row, then channel and bank group, then
+    the rest of the row. Channels take turns every `interleave` bytes in all of them. A field without a number takes
+    what is left of it. Raises InputError for an unknown name or field, or widths that do not fit the organisation.
     """
     channel = _bits(organisation.channels * organisation.pseudo_channels)
     group, bank = _bits(organisation.bank_groups), _bits(organisation.banks)

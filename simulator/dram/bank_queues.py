@@ -147,7 +147,7 @@ def banked_advance(state: Ints, latencies: Ints, controller: int, until: int, wa
     room = state[P_WRITE_QUEUE] if wanted else state[P_READ_QUEUE]
     while True:
         if wanted >= 0 and state[c + WAITING + wanted] < room:
-            return state[c + TRANSFER_CLOCK]
+            return state[c + TRANSFER_CLOCK]  # type: ignore[no-any-return]
         column_clock, row_clock = state[c + COLUMN_CLOCK], state[c + ROW_CLOCK]
         if column_clock >= until and row_clock >= until and state[c + TRANSFER_CLOCK] >= until:
             return until

@@ -95,7 +95,7 @@ from simulator.dram.state import (
 @compiled
 def column_ready(state: Ints, b: int, g: int, r: int, direction: int) -> int:
     """First clock at which the open row of a bank may be read (or written)."""
-    return max(state[b + BANK_READ + direction], state[g + direction], state[r + direction])
+    return max(state[b + BANK_READ + direction], state[g + direction], state[r + direction])  # type: ignore[no-any-return]
 
 
 @compiled
@@ -103,7 +103,7 @@ def activate_ready(state: Ints, b: int, g: int, r: int) -> int:
     """First clock at which a closed bank may be activated."""
     oldest = state[r + FAW_0 + state[r + FAW_NEXT]]
     ready = max(state[b + BANK_ACTIVATE], state[g + GROUP_ACTIVATE], state[r + RANK_ACTIVATE])
-    return max(ready, oldest + state[T_FOUR_ACTIVATES])
+    return max(ready, oldest + state[T_FOUR_ACTIVATES])  # type: ignore[no-any-return]
 
 
 @compiled

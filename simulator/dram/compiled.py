@@ -12,7 +12,7 @@ from numba.core import config as numba_config
 
 
 def _cache_folder() -> str:
-    """Where the machine code is kept: a folder of its own for each version of the sources, so that it is never stale."""
+    """Where the machine code is kept: a folder for each version of the sources, so that it is never stale."""
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())

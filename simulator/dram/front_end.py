@@ -1,4 +1,4 @@
-"""The front end: streams of requests take turns and send their bursts, in order, into the controllers' queues. Compiled.
+"""The front end: streams of requests take turns and send bursts, in order, into the controllers' queues. Compiled.
 
 A burst whose queue is full holds up all that come after it, whatever their channel; that is what keeps many channels
 from being busy at once on scattered requests. Controllers live in their own time: each is played forward just as far as
@@ -141,7 +141,7 @@ def _next_stream(state: Ints, front: int) -> int:
             if turn > 0:
                 state[front + STREAM] = number
                 state[front + PIECE_LEFT] = state[front + PIECE]
-            return number
+            return number  # type: ignore[no-any-return]
         if soonest < 0 or arrival < soonest:
             soonest = arrival
     if soonest >= 0:
@@ -185,7 +185,7 @@ def _skip_periods(
 
 @compiled
 def _skip(state: Ints, mark: Ints, latencies: Ints, latency_mark: Ints, front: int, s: int, q: int, until: int) -> None:
-    """At the end of a period of a lone stream: remembers where it stands, or skips the periods that only repeat this."""
+    """At the end of a period of a lone stream: remembers where it stands, or skips periods that only repeat this."""
     period, burst = state[front + PERIOD], state[q + BURST]
     clock = state[front + CLOCK]
     events, due = 0, until
@@ -251,9 +251,9 @@ def play(
 ) -> int:
     """Plays the memory system until clock `until`, or until a request has been served.
 
-    run_first, run_bursts: the runs to which the requests refer, by number of their first burst and count; writes have their
-    count negative. bank_of, row_of:
-    bank number and low row bits for the low bits of a burst's number. mark, latency_mark: room for a second state.
+    run_first, run_bursts: the runs to which the requests refer, by number of their first burst and count; writes have
+    their count negative. bank_of, row_of: bank number and low row bits for the low bits of a burst's number. mark,
+    latency_mark: room for a second state.
     """
     front = state[L_FRONT]
     low_bits = state[front + LOW_BITS]
@@ -342,7 +342,7 @@ def play(
             if state[served + LEFT] == 0:
                 state[front + FINISHED] += 1
                 state[front + ENDING] -= 1
-    return state[front + CLOCK]
+    return state[front + CLOCK]  # type: ignore[no-any-return]
 
 
 @compiled

@@ -77,7 +77,7 @@ class Dma:
 
 @dataclass(frozen=True)
 class Counters:
-    """What a memory system has done: bursts and commands, and where the clocks of its data pins went, all pins together.
+    """What a memory system has done: bursts and commands, and where the clocks of its data pins went, all together.
 
     busy + turnaround + group + row + refresh + idle is the time until the pins' last burst, times their number:
     turnaround is lost to changes of direction, group to bursts that follow in one bank group, row to precharges and
@@ -216,7 +216,8 @@ class Memory:
 
         A stream may have `MAX_PENDING` requests under way; they are served in order.
         """
-        assert len(first) and len(self._pending) < TAGS
+        assert len(first)
+        assert len(self._pending) < TAGS
         if not self._pending:
             self._runs.used = 0
         start, stop = self._runs.append(first, bursts)
@@ -294,7 +295,7 @@ class Memory:
         return int(ranks[:, PINS_FREE].max())
 
     def latency_clocks(self, *shares: float) -> list[int]:
-        """Clocks from a read's arrival at its controller to its last byte that these shares of all reads stay within."""
+        """Clocks from a read's arrival at its controller to its last byte; these shares of all reads stay within."""
         total = np.cumsum(self._latencies)
         if not total[-1]:
             return [0] * len(shares)

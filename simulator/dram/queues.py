@@ -40,7 +40,7 @@ def new_entry(
     state[e + E_ARRIVAL] = clock
     state[e + E_DIRECTION] = direction
     state[e + E_BANK] = bank
-    return number
+    return number  # type: ignore[no-any-return]
 
 
 @compiled

@@ -3,8 +3,8 @@
 The behaviour is Ramulator 2's (CMU-SAFARI/ramulator2, FR-FCFS that protects row hits, open page): a request whose row
 has been opened for it leaves its queue and goes before all others, and its bank is not closed until it is served.
 Otherwise the oldest request goes first whose next command (column, precharge or activate) is ready; a row is not closed
-while an older request hits it. Writes wait until their queue is nearly full, or no read is left, and then go until it is
-nearly empty. Compiled.
+while an older request hits it. Writes wait until their queue is nearly full, or no read is left, and then go until it
+is nearly empty. Compiled.
 """
 
 from simulator.dram.commands import activate, activate_ready, column, column_ready, precharge, refresh, second_half
@@ -85,11 +85,9 @@ def shared_push(
 @compiled
 def _set_write_mode(state: Ints, c: int) -> None:
     reads, writes, mode = state[c + WAITING], state[c + WAITING_WRITES], state[c + WRITE_MODE]
-    if mode:
-        changes = writes < state[P_WRITE_LOW] and reads > 0
-    else:
-        changes = writes > state[P_WRITE_HIGH] or reads == 0
-    if changes:
+    drained = writes < state[P_WRITE_LOW] and reads > 0
+    full = writes > state[P_WRITE_HIGH] or reads == 0
+    if drained if mode else full:
         state[c + WRITE_MODE] = 1 - mode
         for place in range(state[c + BUSY_BANKS]):
             state[state[L_BANK] + state[c + LIST + place] * BANK_FIELDS + NOT_BEFORE] = 0
@@ -106,7 +104,7 @@ def shared_advance(state: Ints, latencies: Ints, controller: int, until: int, wa
     room = state[P_WRITE_QUEUE] if wanted else state[P_READ_QUEUE]
     while True:
         if wanted >= 0 and state[c + WAITING + wanted] < room:
-            return state[c + TRANSFER_CLOCK]
+            return state[c + TRANSFER_CLOCK]  # type: ignore[no-any-return]
         column_clock, row_clock = state[c + COLUMN_CLOCK], state[c + ROW_CLOCK]
         clock = min(column_clock, row_clock)
         if clock >= until:

@@ -167,9 +167,9 @@ HEADER = 45
     LIST,
 ) = range(35)
 """Fields of a controller. HEADS and TAILS: its read and write queue, where banks have queues of their own.
-READY: how many of their entries find room in their bank's queue. SECOND_HALVES: split activations whose second command is still to come, and by
-when. SYNC_END: until when the data clock runs. BEST: the clock of the next command where it is known, −1 where it is not. From LIST
-on: the banks that have something to do."""
+READY: how many of their entries find room in their bank's queue. SECOND_HALVES: split activations whose second command
+is still to come, and by when. SYNC_END: until when the data clock runs. BEST: the clock of the next command where it is
+known, −1 where it is not. From LIST on: the banks that have something to do."""
 CONTROLLER_FIELDS = LIST + 64
 
 (
@@ -201,11 +201,11 @@ CONTROLLER_FIELDS = LIST + 64
     RANK_AT,
     NOT_BEFORE,
 ) = range(27)
-"""Fields of a bank. HELD: a request for which the row has been opened. HIT: the first queued read (and
-write) that hits the open row, −1 when there is none, and the entry before it. TO_COME: what waits for room in the bank's
-queue. PLACE: where it stands in the controller's list of
-busy banks, −1 when it does not. GROUP_AT, RANK_AT: where the records of its group and rank are.
-NOT_BEFORE: no command of the bank can be ready before this clock, as long as nothing new comes for it."""
+"""Fields of a bank. HELD: a request for which the row has been opened. HIT: the first queued read (and write) that hits
+the open row, −1 when there is none, and the entry before it. TO_COME: what waits for room in the bank's queue. PLACE:
+where it stands in the controller's list of busy banks, −1 when it does not. GROUP_AT, RANK_AT: where the records of its
+group and rank are. NOT_BEFORE: no command of the bank can be ready before this clock, as long as nothing new comes for
+it."""
 BANK_FIELDS = 27
 
 GROUP_READ, GROUP_WRITE, GROUP_ACTIVATE = range(3)
@@ -261,11 +261,11 @@ ENTRY_FIELDS = 7
     ENDING,
     STREAM_LIST,
 ) = range(21)
-"""Fields of the front end, which admits bursts to the controllers. CLOCK: of the last admission. FINISHED: requests that
-have been served and not yet fetched. PIECE: bursts that a stream sends in its turn. PERIOD, BLOCK: bursts after which a
-sequential stream has been through all banks that take turns, and after which it opens new rows. MARKED: where such a
-stream stood one period ago. RATE: at most so many bursts in so many
-clocks, where not 0. ENDING: requests all of whose bursts have been admitted and not all served. From STREAM_LIST on: the streams."""
+"""Fields of the front end, which admits bursts to the controllers. CLOCK: of the last admission. FINISHED: requests
+that have been served and not yet fetched. PIECE: bursts that a stream sends in its turn. PERIOD, BLOCK: bursts after
+which a sequential stream has been through all banks that take turns, and after which it opens new rows. MARKED: where
+such a stream stood one period ago. RATE: at most so many bursts in so many clocks, where not 0. ENDING: requests
+whose bursts have all been admitted and not all served. From STREAM_LIST on: the streams."""
 MAX_STREAMS = 8
 
 FIRST_REQUEST, REQUESTS, IN_FLIGHT, ADMITTED, REQUEST_LIST = range(5)

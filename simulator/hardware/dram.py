@@ -16,11 +16,11 @@ _STANDARD = ("channels", "mapping", "interleave", "controller", "allocation")
 class Dram(Section):
     """The memory behind the buffers: a `standard` that is simulated command by command, or just a bandwidth.
 
-    standard: a name from hwconfigs/dram or a file like those. With it, channels: how many there are of it, by default as
-    many as its file says; mapping: a named address map or one spelled out (docs/memory.md); interleave: bytes after
-    which the next channel takes over; controller: `ramulator2`, `dramsim3` or a section of its own; allocation: where
-    tensors begin: `staggered` on a new row, each in another bank than the one before it, `aligned` all in the same
-    bank, `packed` right behind each other.
+    standard: a name from hwconfigs/dram or a file like those. With it, channels: how many there are, by default as many
+    as its file says; mapping: a named address map or one spelled out (docs/memory.md); interleave: bytes after which the
+    next channel takes over; controller: `ramulator2`, `dramsim3` or a section of its own; allocation: where tensors
+    begin: `staggered` on a new row, each in another bank than the one before it, `aligned` all in the same bank,
+    `packed` right behind each other.
 
     Without it, bandwidth: bytes per second of the data bus. burst: bytes moved by one access. row: bytes in one open
     row. row_miss: picoseconds in which the bus stands still for a row activation that other banks cannot hide. energy:

@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, model_validator
 from simulator.errors import InputError
 from simulator.hardware.section import Positive, Section
 from simulator.hardware.units import Bytes, Milliwatts, Picojoules, PicojoulesPerByte, Picoseconds
-from simulator.hardware.yaml_file import key_name, read_yaml
+from simulator.hardware.validation import did_you_mean, first_problem
+from simulator.hardware.yaml_file import read_yaml
 from simulator.resources import shipped_folder
 
 Clocks = Annotated[int, Field(ge=0)]
@@ -82,10 +83,13 @@ class DramTiming(Section):
 
 
 class Commands(Section):
-    """What the command bus does. activate_slots: clocks that an activate keeps it busy. split_activate: an activate is two
-    commands, the second at most so many clocks after the first (0: one command). separate_row_bus: activates and
-    precharges have a bus of their own. data_clock: clocks for which the data clock runs on after a burst, when it has to
-    be started again by a command (0: it always runs)."""
+    """What the command bus does.
+
+    activate_slots: clocks that an activate keeps it busy. split_activate: an activate is two commands, the second at
+    most so many clocks after the first (0: one command). separate_row_bus: activates and precharges have a bus of their
+    own. data_clock: clocks for which the data clock runs on after a burst, when it has to be started again by a command
+    (0: it always runs).
+    """
 
     activate_slots: Positive = 1
     split_activate: Clocks = 0
@@ -94,8 +98,11 @@ class Commands(Section):
 
 
 class DramEnergy(Section):
-    """Energy of one (pseudo-)channel: activate with its precharge, per row opened; read and write per byte; a refresh of all
-    its banks; background power of one channel. estimate: no published source for this device."""
+    """Energy of one (pseudo-)channel.
+
+    activate: per row opened, with its precharge. read, write: per byte. refresh: of all its banks, once. background:
+    power of one channel. estimate: no published source for this device.
+    """
 
     activate: Picojoules
     read: PicojoulesPerByte
@@ -106,7 +113,7 @@ class DramEnergy(Section):
 
 
 class DramDevice(Section):
-    """A memory: `name` as in its file's name. mapping: the address map that suits it (see `simulator/dram/address_map.py`)."""
+    """A memory: `name` as in its file's name. mapping: the address map that suits it, see `dram/address_map.py`."""
 
     name: str
     description: str
@@ -129,8 +136,8 @@ class Controller(Section):
 
     queues: `shared` takes the oldest command that is ready over all banks, `banked` gives every bank a queue of
     `bank_queue` entries and lets banks take turns. Writes go once more than `write_high` wait (`banked`: that many or
-    more) and, where shared, until fewer than `write_low` are left; where banked, also when more than `write_low` wait and
-    no command is queued. hit_limit: row hits after which a waiting request may close the row (`banked`).
+    more) and, where shared, until fewer than `write_low` are left; where banked, also when more than `write_low` wait
+    and no command is queued. hit_limit: row hits after which a waiting request may close the row (`banked`).
     """
 
     queues: Literal["shared", "banked"]
@@ -164,28 +171,38 @@ def device_names() -> list[str]:
     return sorted(path.stem for path in (shipped_folder("hwconfigs") / "dram").glob("*.yaml"))
 
 
-def load_device(name_or_path: str | Path) -> DramDevice:
-    """The DRAM of a shipped standard's name or of a YAML file.
+def device_path(name_or_path: str | Path) -> Path:
+    """The YAML file of a shipped standard's name, or the path itself when it names a file. Raises InputError."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.is_file():
+            raise InputError(f"{path}: no such DRAM file")
+        return path
+    shipped = shipped_folder("hwconfigs") / "dram" / f"{name_or_path}.yaml"
+    if shipped.is_file():
+        return shipped
+    names = device_names()
+    raise InputError(
+        f"DRAM '{name_or_path}' is neither a file nor a preset (presets: {', '.join(names)})"
+        f"{did_you_mean(str(name_or_path), names)}"
+    )
+
+
+def load_device(name_or_path: str | Path | DramDevice) -> DramDevice:
+    """The DRAM of a shipped standard's name or of a YAML file; a `DramDevice` comes back as it is.
 
     Raises InputError that names file, line, key, what was found and what was expected.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml") and not path.is_file():
-        path = shipped_folder("hwconfigs") / "dram" / f"{name_or_path}.yaml"
-        if not path.is_file():
-            raise InputError(f"DRAM '{name_or_path}' is neither a file nor one of: {', '.join(device_names())}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such DRAM file")
+    if isinstance(name_or_path, DramDevice):
+        return name_or_path
+    path = device_path(name_or_path)
     return _load(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
 def _load(path: Path, _modified_ns: int) -> DramDevice:
-    document = read_yaml(path)
+    document = read_yaml(path, "a DRAM", "keys such as 'organisation:' and 'timing:'")
     try:
         return DramDevice.model_validate(document.data)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        key = tuple(problem["loc"])
-        line = document.lines.get(key, document.lines.get(key[:-1], 1)) if hasattr(document, "lines") else 1
-        raise InputError(f"{path}:{line}: {key_name(key)}: {problem['msg'].removeprefix('Value error, ')}") from None
+        raise InputError(first_problem(error, DramDevice, document)) from None

@@ -35,20 +35,30 @@ def key_name(key_path: KeyPath) -> str:
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in key_path).removeprefix(".")
 
 
-def read_yaml(path: Path) -> YamlDocument:
-    """The document at `path`.
+class _OtherFileError(Exception):
+    """Raised with a line and the reason why this cannot be the kind of file that was expected."""
+
+
+def read_yaml(
+    path: Path, kind: str = "an accelerator", content: str = "sections such as 'array:' and 'dram:'"
+) -> YamlDocument:
+    """The document at `path`. kind, content: what messages say that it should be and hold.
 
     Raises InputError with file and line when the file cannot be read, is not YAML, holds a key twice, or is not a
     mapping.
     """
-    node = _compose(path, _read_text(path))
-    if node is None:
-        raise InputError(f"{path}:1: the file is empty")
     lines: dict[KeyPath, int] = {}
-    data = _build(node, (), lines, path)
+    try:
+        node = _compose(path, _read_text(path))
+        if node is None:
+            raise InputError(f"{path}:1: the file is empty")
+        data = _build(node, (), lines, path)
+    except _OtherFileError as error:
+        line, reason = error.args
+        raise InputError(f"{path}:{line}: not {kind} file ({reason})") from None
     if not isinstance(data, dict):
         line = node.start_mark.line + 1
-        raise InputError(f"{path}:{line}: expected a mapping of sections such as 'array:' and 'dram:'")
+        raise InputError(f"{path}:{line}: expected a mapping of {content}")
     return YamlDocument(path, data, lines)
 
 
@@ -74,7 +84,7 @@ def _compose(path: Path, text: str) -> yaml.Node | None:
         line = text.count("\n", 0, error.position) + 1
         raise InputError(f"{path}:{line}: not valid YAML (character #x{error.character:04x})") from None
     except RecursionError:
-        raise InputError(f"{path}:1: not an accelerator file (nested too deeply)") from None
+        raise _OtherFileError(1, "nested too deeply") from None
     return node
 
 
@@ -93,7 +103,7 @@ def _build(node: yaml.Node, key_path: KeyPath, lines: dict[KeyPath, int], path: 
     line = node.start_mark.line + 1
     lines.setdefault(key_path, line)
     if len(lines) > MAX_VALUES or len(key_path) > 100:
-        raise InputError(f"{path}:{line}: not an accelerator file (more than {MAX_VALUES} values, or endless aliases)")
+        raise _OtherFileError(line, f"more than {MAX_VALUES} values, or endless aliases")
     if isinstance(node, yaml.MappingNode):
         return _build_mapping(node, key_path, lines, path)
     if isinstance(node, yaml.SequenceNode):

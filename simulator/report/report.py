@@ -28,8 +28,8 @@ class Report:
     (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers), stall_ifm_cycles …
     stall_drain_cycles (what the array waited for; stall = buffer_stall + these), utilisation (MACs performed or gated
     per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles, row_hits, row_misses, skippable_bytes,
-    skipped_bytes, skip_lost_percent, energy_pj, ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer
-    held at a time; 0 for one that shares another's), tiles, tiling.
+    skipped_bytes, skip_lost_percent, energy_pj, ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each
+    buffer held at a time; 0 for one that shares another's), tiles, tiling.
 
     skippable_bytes are the elements that dynamic pruning flagged among those that IFM loads and OFM stores would have
     moved: their bits as stored raw; of a compressed tensor one index bit each, or all bits where the codec's unit is
@@ -55,7 +55,8 @@ class Report:
         """Sums over the layers: cycles, seconds, dram_bytes, energy_pj, MACs and bytes per operand (`ifm_bytes` …).
 
         Also skippable_bytes, skipped_bytes, skip_lost_percent (of these two sums), the most bytes that a buffer held in
-        any layer (`ifm_buffer_peak_bytes` …), utilisation, average bandwidth in bytes per second, and frames per second.
+        any layer (`ifm_buffer_peak_bytes` …), utilisation, average bandwidth in bytes per second, and frames per
+        second.
         """
         cycles = ("cycles", "compute_cycles", "stall_cycles", "buffer_stall_cycles")
         sums = {name: _number(self.layers[name].sum()) for name in (*TOTALS, *cycles) if name in self.layers}

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.dram_device import device_names, load_device
 from simulator.hardware.load import load_accelerator, preset_names
 from simulator.resources import shipped_folder
 
+FOLDER = shipped_folder("hwconfigs")
 PRESETS = preset_names()
+DRAMS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in (FOLDER / "dram").rglob("*.yaml"))
 
 MACS_PER_CYCLE = {
     "edge-npu": 2048,
@@ -28,7 +31,7 @@ KEY = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*)$")
 
 
 def preset_text(name: str) -> str:
-    return (shipped_folder("hwconfigs") / f"{name}.yaml").read_text(encoding="utf-8")
+    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def uncommented_numbers(text: str) -> list[str]:
@@ -65,12 +68,12 @@ def test_preset_has_the_published_number_of_multipliers(name: str) -> None:
     assert load_accelerator(name).array.macs == MACS_PER_CYCLE[name]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [*PRESETS, *DRAMS])
 def test_every_number_of_a_preset_has_a_source_in_a_comment(name: str) -> None:
     assert uncommented_numbers(preset_text(name)) == []
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [*PRESETS, *DRAMS])
 def test_every_source_tag_of_a_preset_is_explained_at_its_top(name: str) -> None:
     text = preset_text(name)
     head = text[: text.index("\nname:")]
@@ -143,3 +146,49 @@ def test_a_file_and_a_preset_of_the_same_content_are_equal(tmp_path: Path) -> No
     assert isinstance(loaded, Accelerator)
     assert loaded == load_accelerator("scnn")
     assert hash(loaded) == hash(load_accelerator("scnn"))
+
+
+@pytest.mark.parametrize("name", DRAMS)
+def test_a_dram_loads_under_its_own_name(name: str) -> None:
+    device = load_device(FOLDER / f"{name}.yaml")
+    assert device.name == Path(name).name
+    assert device.description
+
+
+def test_drams_are_no_accelerators() -> None:
+    assert not set(device_names()) & set(PRESETS)
+    assert len(device_names()) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "gigabytes_per_second"),
+    [
+        ("DDR3-1600", 12.8),
+        ("DDR4-2400", 19.2),
+        ("DDR4-3200", 25.6),
+        ("LPDDR4-3200", 12.8),
+        ("LPDDR5-6400", 25.6),
+        ("GDDR6-14000", 56),
+        ("HBM2-2000", 256),
+        ("HBM2-2400", 307.2),
+        ("HBM2E-3200", 409.6),
+        ("HBM3-6400", 819.2),
+    ],
+)
+def test_a_dram_has_the_peak_bandwidth_of_its_name(name: str, gigabytes_per_second: float) -> None:
+    assert load_device(name).bandwidth / 1e9 == pytest.approx(gigabytes_per_second, rel=0.004)
+
+
+@pytest.mark.parametrize(
+    ("name", "sequential", "random"), [("DDR4-2400", 11.1, 21.7), ("DDR3-1600", 11.5, 24.9), ("HBM2-2000", 2.0, 3.4)]
+)
+def test_energy_adds_up_to_the_figures_that_it_comes_from(name: str, sequential: float, random: float) -> None:
+    """pJ/bit at the bandwidths that DRAMsim3 reached; its rows of DDR3 and HBM2 are twice as long and cost as much."""
+    device = load_device(name)
+    energy, organisation = device.energy, device.organisation
+    gigabytes = {"DDR4-2400": (18.3, 11.1), "DDR3-1600": (12.2, 6.07), "HBM2-2000": (237.4, 61.3)}[name]
+    per_microsecond = 1e6 / (device.timing.tREFI * device.timing.clock) * organisation.pseudo_channels
+    milliwatts = organisation.channels * (energy.background + energy.refresh * per_microsecond * 1e-3)
+    for expected, bits, rate in zip((sequential, random), (8 * organisation.row, 512), gigabytes, strict=True):
+        found = energy.read / 8 + energy.activate / bits + milliwatts / (8 * rate)
+        assert found == pytest.approx(expected, rel=0.04), f"{found:.2f} pJ/bit"

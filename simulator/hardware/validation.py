@@ -1,0 +1,116 @@
+"""What is wrong with a hardware file, in one line: file, line, key, what was found, what was expected."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from simulator.errors import InputError
+from simulator.hardware.units import shown
+from simulator.hardware.yaml_file import KeyPath, YamlDocument, key_name
+
+_EXPECTED = {
+    "bool_parsing": "expected true or false",
+    "bool_type": "expected true or false",
+    "dict_type": "expected a mapping of names to values",
+    "greater_than": "expected more than {gt}",
+    "int_from_float": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_type": "expected a whole number",
+    "literal_error": "expected {expected}",
+    "string_type": "expected text (in quotes when it looks like a number)",
+    "too_long": "expected at most {max_length} values",
+    "tuple_type": "expected a list in square brackets",
+}
+"""Our wording for pydantic's error types; the braces name values that pydantic gives with the error."""
+
+
+def known_key(model: Any, key: str, dotted: str) -> Any:
+    """The model of section `key`; raises InputError when `model` has no such key."""
+    fields = model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
+    if key not in fields:
+        raise InputError(f"override '{dotted}': {_unknown_key(key, key, list(fields))}")
+    annotation = fields[key].annotation
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+
+
+def _unknown_key(name: str, key: str, allowed: list[str]) -> str:
+    expected = f"expected one of: {', '.join(allowed)}" if allowed else "expected no further keys here"
+    return f"unknown key '{name}' ({expected}){did_you_mean(key, allowed)}"
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The end of a message about an unknown name: the known name that is nearest, where one is near."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def first_problem(
+    error: ValidationError,
+    model: type[BaseModel],
+    document: YamlDocument,
+    overrides: Mapping[str, object] | None = None,
+) -> str:
+    """One line for the first problem of a document that should have been a `model`: file, line, key, what is wrong.
+
+    An unknown key comes first, as it is often why another one is missing. overrides: values that are not the file's, by
+    dotted key.
+    """
+    problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
+    key_path: KeyPath = tuple(problem["loc"])
+    name = key_name(key_path)
+    message = _message(problem, key_path, model)
+    where = f"{document.path}:{_line(document, key_path, message)}"
+    if any(_one_leads_to_the_other(key_path, tuple(dotted.split("."))) for dotted in overrides or ()):
+        where = f"{document.path} with overrides"
+    if problem["type"] not in ("extra_forbidden", "missing") and name:
+        message = f"{name}: {message}"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{where}: {message}{more}"
+
+
+def _message(problem: ErrorDetails, key_path: KeyPath, model: type[BaseModel]) -> str:
+    kind, name = problem["type"], key_name(key_path)
+    if kind == "extra_forbidden":
+        return _unknown_key(name, str(key_path[-1]), _section_keys(model, key_path[:-1]))
+    if kind == "missing":
+        return f"value '{name}' is missing" if isinstance(key_path[-1], int) else f"key '{name}' is missing"
+    if kind == "value_error":
+        text = problem["msg"].removeprefix("Value error, ")
+    elif kind in ("model_type", "model_attributes_type"):
+        text = f"expected a section with the keys {', '.join(_section_keys(model, key_path))}"
+    elif kind in _EXPECTED:
+        text = _EXPECTED[kind].format(**problem.get("ctx", {}))
+    else:
+        text = problem["msg"]
+    if "found" in text or (kind == "value_error" and _section_keys(model, key_path)):
+        return text
+    return f"{text}, found {shown(problem['input'])}"
+
+
+def _line(document: YamlDocument, key_path: KeyPath, message: str) -> int:
+    """The line of `key_path`; of the key in it that a whole section's message starts with, if it starts with one."""
+    first = re.match(r"'?([A-Za-z_.]+)", message)
+    keys = first[1].split(".") if first else []
+    while keys and (*key_path, *keys) not in document.lines:
+        keys.pop()
+    return document.line_of((*key_path, *keys))
+
+
+def _one_leads_to_the_other(key_path: KeyPath, other: KeyPath) -> bool:
+    return all(key == other_key for key, other_key in zip(key_path, other, strict=False))
+
+
+def _section_keys(model: Any, key_path: KeyPath) -> list[str]:
+    """The keys of the section at `key_path` of `model`, none when it is no section."""
+    for key in key_path:
+        try:
+            model = known_key(model, str(key), str(key))
+        except InputError:
+            return []
+    return list(model.model_fields) if model is not None else []
