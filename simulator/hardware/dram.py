@@ -17,8 +17,8 @@ class Dram(Section):
     """The memory behind the buffers: a `standard` that is simulated command by command, or just a bandwidth.
 
     standard: a name from hwconfigs/dram or a file like those. With it, channels: how many there are, by default as many
-    as its file says; mapping: a named address map or one spelled out (docs/memory.md); interleave: bytes after which the
-    next channel takes over; controller: `ramulator2`, `dramsim3` or a section of its own; allocation: where tensors
+    as its file says; mapping: a named address map or one spelled out (docs/memory.md); interleave: bytes after which
+    the next channel takes over; controller: `ramulator2`, `dramsim3` or a section of its own; allocation: where tensors
     begin: `staggered` on a new row, each in another bank than the one before it, `aligned` all in the same bank,
     `packed` right behind each other.
 

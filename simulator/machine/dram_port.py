@@ -154,10 +154,14 @@ class MemoryPort:
         if self.memory.clock > clock and self._sure is not None:
             snapshot, due = self._sure
             self.memory.restore(snapshot)
-            self._due = dict(due)
+            self._due = {tag: clock for tag, clock in due.items() if tag in self._waiting}
         while self.memory.clock < clock:
-            self._due.update(self.memory.play(clock))
+            self._play(clock)
         self._before = _Progress(self.memory.clock, self.memory.admitted_bursts())
+
+    def _play(self, until: int) -> None:
+        """Plays until `until` or until requests have been served, and notes when; not again for those known before."""
+        self._due.update((tag, clock) for tag, clock in self.memory.play(until) if tag in self._waiting)
 
     def _plan_to_play_ahead(self) -> None:
         """Plays ahead once everything that happens at this instant has happened."""
@@ -173,7 +177,7 @@ class MemoryPort:
         self._sure = (self.memory.snapshot(), dict(self._due))
         horizon = min([clock + self._slice, *self._due.values()])
         while not self._due and self.memory.pending and self.memory.clock < horizon:
-            self._due.update(self.memory.play(horizon))
+            self._play(horizon)
         wake = min([horizon, *self._due.values()])
         delay = max(0, wake * self._clock_ps - int(self._env.now))
         timeout = self._env.timeout(delay, value=self._generation)
@@ -187,8 +191,7 @@ class MemoryPort:
         for tag, clock in sorted(self._due.items(), key=lambda item: item[1]):
             if clock * self._clock_ps <= now:
                 del self._due[tag]
-                if (served := self._waiting.pop(tag, None)) is not None:  # None: played a second time
-                    served.succeed()
+                self._waiting.pop(tag).succeed()
         if self._due or self.memory.pending:
             self._come_to(-(-now // self._clock_ps))
             self._sure = None
