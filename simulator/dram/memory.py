@@ -168,6 +168,12 @@ class Memory:
         timing, policy = timing_of(device), policy_of(controller)
         self._layout = layout_of(timing, policy)
         self._state = new_state(timing, policy)
+        layout = self._layout
+        self._front = self._state[layout.front : layout.front + FRONT_FIELDS]
+        self._served = self._state[layout.served :].reshape(-1, SERVED_FIELDS)
+        self._controllers = self._state[HEADER : layout.bank].reshape(-1, CONTROLLER_FIELDS)
+        self._ranks = self._state[layout.rank : layout.entry].reshape(-1, RANK_FIELDS)
+        self._admitted = self._front[STREAM_LIST + ADMITTED : STREAM_LIST + streams * STREAM_FIELDS : STREAM_FIELDS]
         self._latencies = np.zeros(LATENCY_BINS, np.int64)
         self._mark, self._latency_mark = np.zeros_like(self._state), np.zeros_like(self._latencies)
         self._bank_of, self._row_of = self.mapping.tables(organisation)
@@ -185,14 +191,6 @@ class Memory:
         period = max(self.mapping.period, 32)
         front[PERIOD] = period if 4 * period <= self.mapping.block else 0
         front[BLOCK] = self.mapping.block
-
-    @property
-    def _front(self) -> Ints:
-        return self._state[self._layout.front : self._layout.front + FRONT_FIELDS]
-
-    @property
-    def _served(self) -> Ints:
-        return self._state[self._layout.served :].reshape(-1, SERVED_FIELDS)
 
     @property
     def clock(self) -> int:
@@ -273,26 +271,28 @@ class Memory:
         self._state[P_WRITE_LOW] = low
 
     def _writes_waiting(self) -> bool:
-        controllers = self._state[HEADER : self._layout.bank].reshape(-1, CONTROLLER_FIELDS)
-        return bool(controllers[:, [WAITING_WRITES, QUEUED, BUSY_BANKS]].any())
+        return bool(self._controllers[:, [WAITING_WRITES, QUEUED, BUSY_BANKS]].any())
 
     def counters(self) -> Counters:
         """What has been done so far."""
-        controllers = self._state[HEADER : self._layout.bank].reshape(-1, CONTROLLER_FIELDS).sum(axis=0)
-        ranks = self._state[self._layout.rank : self._layout.entry].reshape(-1, RANK_FIELDS).sum(axis=0)
+        controllers = self._controllers.sum(axis=0)
+        ranks = self._ranks.sum(axis=0)
         commands = (READ_COUNT, WRITE_COUNT, HIT_COUNT, ACTIVATE_COUNT, PRECHARGE_COUNT, REFRESH_COUNT)
         clocks = (BUSY_CLOCKS, TURNAROUND_CLOCKS, GROUP_CLOCKS, ROW_CLOCKS, REFRESH_CLOCKS, IDLE_CLOCKS)
         return Counters(*(int(controllers[at]) for at in commands), *(int(ranks[at]) for at in clocks))
 
     def admitted_bursts(self) -> list[int]:
         """Bursts that each stream has handed to the controllers."""
-        front = self._front
-        return [int(front[STREAM_LIST + s * STREAM_FIELDS + ADMITTED]) for s in range(int(front[STREAMS]))]
+        admitted: list[int] = self._admitted.tolist()
+        return admitted
 
     def pins_clock(self) -> int:
         """The clock at which the data pins were last in use."""
-        ranks = self._state[self._layout.rank : self._layout.entry].reshape(-1, RANK_FIELDS)
-        return int(ranks[:, PINS_FREE].max())
+        return int(self._ranks[:, PINS_FREE].max())
+
+    def latencies(self) -> Ints:
+        """How many reads took how many clocks so far, from their arrival at a controller to their last byte."""
+        return self._latencies.copy()
 
     def latency_clocks(self, *shares: float) -> list[int]:
         """Clocks from a read's arrival at its controller to its last byte; these shares of all reads stay within."""

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import simpy
 
 from simulator.dram.address_map import address_map
-from simulator.dram.memory import Counters, Memory, Snapshot
 from simulator.dram.memory import Dma as MemoryDma
+from simulator.dram.memory import Memory, Snapshot
 from simulator.hardware.accelerator import Accelerator
+from simulator.machine.dram_use import DramUse, dram_use
 
 Ints = npt.NDArray[np.int64]
 Runs = tuple[Ints, Ints]
@@ -55,6 +56,10 @@ class Bus:
         """Waits until the bus is free and the request of `stream` has been served."""
         if (end := self.start(stream, duration_ps)) is not None:
             yield end
+
+    def use(self, *, drained: bool) -> DramUse | None:
+        """None: a bus knows no commands."""
+        return None
 
     def served_ps(self) -> dict[str, int]:
         """Picoseconds for which the bus has served each stream until now."""
@@ -107,6 +112,8 @@ class MemoryPort:
         self._sure: tuple[Snapshot, dict[int, int]] | None = None
         self._before = _Progress(0, [0] * len(STREAMS))
         self._generation = 0
+        self._device = device
+        self._counters, self._latencies, self._used_until_ps = self.memory.counters(), self.memory.latencies(), 0
 
     @property
     def busy_ps(self) -> int:
@@ -142,12 +149,26 @@ class MemoryPort:
         bursts = [old + share * (new - old) for old, new in zip(before.admitted, ahead.admitted, strict=True)]
         return {stream: round(bursts[self._number[stream]] * self._burst_ps) for stream in STREAMS}
 
-    def counters(self, *, drained: bool = False) -> Counters:
-        """What the memory system has done until now; `drained`: all writes that still wait included."""
-        self._come_to(-(-int(self._env.now) // self._clock_ps))
+    def use(self, *, drained: bool) -> DramUse | None:
+        """What the memory system has done since the last call; `drained`: with all writes that still wait.
+
+        Nothing may be under way.
+        """
+        now = int(self._env.now)
+        self._come_to(-(-now // self._clock_ps))
         if drained:
             self.memory.drain()
-        return self.memory.counters()
+        counters, latencies = self.memory.counters(), self.memory.latencies()
+        used = dram_use(
+            self._device,
+            counters - self._counters,
+            latencies - self._latencies,
+            pins=self.memory.pins,
+            clock_ps=self._clock_ps,
+            duration_ps=now - self._used_until_ps,
+        )
+        self._counters, self._latencies, self._used_until_ps = counters, latencies, now
+        return used
 
     def _come_to(self, clock: int) -> None:
         """Brings the memory system to `clock`, the present."""

@@ -29,7 +29,7 @@ def buffer_energy(accelerator: Accelerator, operand: Operand) -> tuple[float, fl
 def layer_energy(
     accelerator: Accelerator,
     *,
-    dram_bytes: int,
+    dram_pj: float,
     buffer_bytes: Mapping[tuple[Operand, str], int],
     performed: int,
     gated: int,
@@ -39,11 +39,12 @@ def layer_energy(
 ) -> dict[str, float]:
     """Picojoules of each of COMPONENTS.
 
-    buffer_bytes is keyed by (operand, "read" or "write"). Milliwatts times picoseconds are femtojoules.
+    dram_pj is what DRAM takes without its background power. buffer_bytes is keyed by (operand, "read" or "write").
+    Milliwatts times picoseconds are femtojoules.
     """
     energy = accelerator.energy
     result = dict.fromkeys(COMPONENTS, 0.0)
-    result["dram"] = dram_bytes * accelerator.dram.energy
+    result["dram"] = dram_pj
     result["dram_background"] = accelerator.dram.background * duration_ps * 1e-3
     for operand in OPERANDS:
         read_pj, write_pj = buffer_energy(accelerator, operand)

@@ -65,9 +65,11 @@ class PreparedLayer:
 
     def result(self, accelerator: Accelerator, timing: LayerTiming) -> LayerResult:
         """The layer's counters, now that its timing is known."""
+        used = timing.dram
+        moved = sum(row.bytes for row in self.traffic if row.level == "dram")
         energy = layer_energy(
             accelerator,
-            dram_bytes=sum(row.bytes for row in self.traffic if row.level == "dram"),
+            dram_pj=moved * accelerator.dram.energy if used is None else used.energy_pj,
             buffer_bytes=buffer_bytes(self.traffic),
             performed=self.macs.performed,
             gated=self.macs.gated,
@@ -86,8 +88,8 @@ class PreparedLayer:
             array_macs=accelerator.array.macs,
             traffic=self.traffic,
             energy_pj=energy,
-            row_hits=self.row_hits,
-            row_misses=self.row_misses,
+            row_hits=self.row_hits if used is None else used.row_hits,
+            row_misses=self.row_misses if used is None else used.activates,
             skippable_bytes=self.skippable_bytes,
             skipped_bytes=self.skipped_bytes,
             tiles=self.schedule.steps.count,

@@ -17,6 +17,7 @@ from simulator.hardware.buffer import Space
 from simulator.hardware.section import Operand
 from simulator.machine.burst_runs import BurstRuns, request_of
 from simulator.machine.dram_port import Port, Runs
+from simulator.machine.dram_use import DramUse
 from simulator.machine.occupancy import Occupancy
 
 Ints = npt.NDArray[np.int64]
@@ -90,7 +91,8 @@ class LayerTiming:
 
     Busy are the steps, with the cycles in which their buffers hold the array up. A wait is put down to the streams
     (ifm, kernel, ofm, psum) that the DRAM bus served meanwhile, and time in which the bus stood still to what the array
-    was waiting for. peak_bytes: the most that each physical buffer held.
+    was waiting for. peak_bytes: the most that each physical buffer held. dram: what a memory
+    system did meanwhile, None for a plain bus.
     """
 
     start_ps: int = 0
@@ -100,6 +102,7 @@ class LayerTiming:
     waits_ps: dict[str, int] = field(default_factory=dict)
     drain_ps: int = 0
     peak_bytes: dict[Operand, int] = field(default_factory=dict)
+    dram: DramUse | None = None
 
 
 def run_layer(env: simpy.Environment, dram: Port, work: LayerWork) -> Generator[simpy.Event, Any, LayerTiming]:

@@ -80,11 +80,13 @@ def _sequence(
 ) -> Generator[simpy.Event, Any, None]:
     """Runs the layers in order, each from its first load to its last store."""
     dram = dram_port(env, batch.accelerator)
+    last = max((index for index, layer in enumerate(schedule.layers) if layer is not None), default=-1)
     for index, layer_schedule in enumerate(schedule.layers):
         if layer_schedule is None:
             results.append(LayerResult.nothing(batch.trace.layers[index]))
         else:
             prepared = prepare_layer(batch, index, layer_schedule)
             timing = yield from run_layer(env, dram, prepared.work)
+            timing.dram = dram.use(drained=index == last)
             results.append(prepared.result(batch.accelerator, timing))
         batch.release(index)

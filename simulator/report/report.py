@@ -12,6 +12,8 @@ from simulator.machine.results import LayerResult, RunResult
 
 TOTALS = ("macs_dense", "macs_effectual", "macs_performed", "macs_gated", "macs_skipped", "dram_bytes", "energy_pj")
 SKIPS = ("skippable_bytes", "skipped_bytes")
+DRAM_TIMES = ("turnaround", "group", "row", "refresh", "idle")
+LATENCIES = ("read_latency_p50_ns", "read_latency_p95_ns", "read_latency_p99_ns")
 WAITS = ("ifm", "kernel", "ofm", "psum")
 PEAKS = ("ifm_buffer_peak_bytes", "kernel_buffer_peak_bytes", "ofm_buffer_peak_bytes")
 
@@ -27,9 +29,11 @@ class Report:
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
     (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers), stall_ifm_cycles …
     stall_drain_cycles (what the array waited for; stall = buffer_stall + these), utilisation (MACs performed or gated
-    per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles, row_hits, row_misses, skippable_bytes,
-    skipped_bytes, skip_lost_percent, energy_pj, ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each
-    buffer held at a time; 0 for one that shares another's), tiles, tiling.
+    per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles; for a DRAM with a standard also
+    dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
+    layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
+    row_hits, row_misses (rows opened), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
+    ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer held at a time; 0 for one that shares another's), tiles, tiling.
 
     skippable_bytes are the elements that dynamic pruning flagged among those that IFM loads and OFM stores would have
     moved: their bits as stored raw; of a compressed tensor one index bit each, or all bits where the codec's unit is
@@ -61,6 +65,8 @@ class Report:
         cycles = ("cycles", "compute_cycles", "stall_cycles", "buffer_stall_cycles")
         sums = {name: _number(self.layers[name].sum()) for name in (*TOTALS, *cycles) if name in self.layers}
         sums.setdefault("buffer_stall_cycles", 0)  # a report that was saved before there was this column
+        for name in (*(f"dram_{name}_cycles" for name in ("busy", *DRAM_TIMES)), "row_hits", "row_misses"):
+            sums[name] = _number(self.layers[name].sum()) if name in self.layers else 0
         for name in SKIPS:
             sums[name] = _number(self.layers[name].sum()) if name in self.layers else 0
         sums["skip_lost_percent"] = lost_percent(sums["skippable_bytes"], sums["skipped_bytes"])
@@ -148,9 +154,11 @@ def _layer_row(layer: LayerResult) -> dict[str, Any]:
         **waits,
         "utilisation": worked / (cycles * layer.array_macs) if cycles else 0.0,
         "dram_bytes": layer.dram_bytes,
-        "dram_busy_cycles": round(layer.timing.dram_busy_ps / layer.cycle_ps),
+        **_dram_times(layer),
         "row_hits": layer.row_hits,
         "row_misses": layer.row_misses,
+        "row_conflicts": 0 if layer.timing.dram is None else layer.timing.dram.row_conflicts,
+        **_latencies(layer),
         "skippable_bytes": layer.skippable_bytes,
         "skipped_bytes": layer.skipped_bytes,
         "energy_pj": sum(layer.energy_pj.values()),
@@ -158,6 +166,22 @@ def _layer_row(layer: LayerResult) -> dict[str, Any]:
         "tiles": layer.tiles,
         "tiling": layer.tiling,
     }
+
+
+def _dram_times(layer: LayerResult) -> dict[str, int]:
+    """Where the time of the DRAM's data pins went, in whole cycles; of a plain bus only for how long it was busy."""
+    used = layer.timing.dram
+    if used is None:
+        busy, times = layer.timing.dram_busy_ps, dict.fromkeys(DRAM_TIMES, 0)
+    else:
+        busy, times = used.busy_ps, {name: getattr(used, f"{name}_ps") for name in DRAM_TIMES}
+    return {f"dram_{name}_cycles": round(time / layer.cycle_ps) for name, time in {"busy": busy, **times}.items()}
+
+
+def _latencies(layer: LayerResult) -> dict[str, float]:
+    used = layer.timing.dram
+    found = (0, 0, 0) if used is None else used.latency_ps
+    return {name: latency / 1000 for name, latency in zip(LATENCIES, found, strict=True)}
 
 
 def _whole_cycles(layer: LayerResult, stalled: int) -> dict[str, int]:
