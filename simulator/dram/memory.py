@@ -161,6 +161,8 @@ class Memory:
         self.pins = organisation.channels * organisation.pseudo_channels
         self.mapping = mapping or address_map(device.mapping, organisation)
         timing, policy = timing_of(device), policy_of(controller)
+        if policy.bank_queues and timing.split_activate:  # such a controller has no second halves: two slots in a row
+            timing = timing._replace(split_activate=0, activate_slots=2 * timing.activate_slots)
         self._layout = layout_of(timing, policy)
         self._state = new_state(timing, policy)
         self._latencies = np.zeros(LATENCY_BINS, np.int64)
