@@ -25,6 +25,7 @@ from simulator.dram.state import (
     LEFT,
     LOW_BITS,
     MARKED_RUN,
+    MAX_STREAMS,
     OUTSTANDING,
     PERIOD,
     PIECE,
@@ -154,6 +155,7 @@ class Memory:
         streams: int = 1,
         dma: Dma | None = None,
     ) -> None:
+        assert 1 <= streams <= MAX_STREAMS
         organisation = device.organisation
         self.clock_ps = round(device.timing.clock)
         self.burst_bytes = organisation.burst

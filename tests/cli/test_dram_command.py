@@ -122,7 +122,16 @@ def test_mistakes_are_one_line(run: Run, arguments: str, message: str) -> None:
         ("tCCD_L: 6", "tCCDL: 6", "did you mean 'tCCD_L'?"),
         ("channels: 1", "channels: 3", ": organisation: channels must be a power of two, found 3"),
         ("833 ps", "833", ": timing.clock: expected a time such as '45 ns' (units: ps, ns, us, µs), found 833"),
-        ("tREFI: 9364", "tREFI: 100", ": timing: tREFI (100) must be more than tRFC + tRP (449)"),
+        (
+            "tREFI: 9364",
+            "tREFI: 100",
+            ": timing: tREFI (100) must be more than tRFC + tRP + tRAS or tRCD, the longer (488)",
+        ),
+        ("channels: 1", "channels: 128", ": organisation: channels must be at most 64, found 128"),
+        ("row: 8 KiB", "row: 8 MiB", ": organisation: row (8388608 B) must hold at most 4096 bursts (64 B)"),
+        ("tRAS: 39", "tRAS: -1", ": timing.tRAS: expected 0 or more, found -1"),
+        ("tRAS: 39", "tRAS: yes", ": timing.tRAS: expected a whole number, found true"),
+        ("tRAS: 39", "tRAS: 99999999999", ": timing.tRAS: expected 1073741824 or less, found 99999999999"),
         ("tRFC: 433", "#", ": key 'timing.tRFC' is missing"),
         ("4.2 nJ  ", "4.2 nW  ", ": energy.activate: expected an energy such as"),
     ],
@@ -136,7 +145,12 @@ def test_mistakes_in_a_file_are_named(run: Run, tmp_path: Path, old: str, new: s
     assert found.startswith(f"{path}:")
     line = text[: text.index(old)].count("\n") + 1
     assert message in found
-    if old not in ("channels: 1", "tREFI: 9364", "tRFC: 433"):  # of these, the section or its first key is named
+    if old not in (
+        "channels: 1",
+        "row: 8 KiB",
+        "tREFI: 9364",
+        "tRFC: 433",
+    ):  # of these, the section or its first key is named
         assert found.startswith(f"{path}:{line}:")
 
 
