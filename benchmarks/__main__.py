@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import import_time, recording, scale_sim, simulating
+from benchmarks import dram, import_time, recording, scale_sim, simulating
 from benchmarks.environment import environment
 from benchmarks.options import Options
 from benchmarks.process import ROOT, ProcessError
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[Options], Iterator[Row]]] = {
     "import": import_time.run,
     "simulating": simulating.run,
     "recording": recording.run,
+    "dram": dram.run,
     "scale_sim": scale_sim.run,
 }
 

@@ -26,6 +26,7 @@ from simulator.dram.state import (
     LEFT,
     LOW_BITS,
     MARKED_RUN,
+    MAX_STREAMS,
     OUTSTANDING,
     P_BANK_QUEUES,
     P_WRITE_LOW,
@@ -159,6 +160,7 @@ class Memory:
         streams: int = 1,
         dma: Dma | None = None,
     ) -> None:
+        assert 1 <= streams <= MAX_STREAMS
         organisation = device.organisation
         self.clock_ps = round(device.timing.clock)
         self.burst_bytes = organisation.burst
@@ -166,6 +168,8 @@ class Memory:
         self.pins = organisation.channels * organisation.pseudo_channels
         self.mapping = mapping or address_map(device.mapping, organisation)
         timing, policy = timing_of(device), policy_of(controller)
+        if policy.bank_queues and timing.split_activate:  # such a controller has no second halves: two slots in a row
+            timing = timing._replace(split_activate=0, activate_slots=2 * timing.activate_slots)
         self._layout = layout_of(timing, policy)
         self._state = new_state(timing, policy)
         layout = self._layout

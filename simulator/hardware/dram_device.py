@@ -7,16 +7,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from simulator.errors import InputError
-from simulator.hardware.section import Positive, Section
+from simulator.hardware.section import Positive, Section, not_bool
 from simulator.hardware.units import Bytes, Milliwatts, Picojoules, PicojoulesPerByte, Picoseconds
 from simulator.hardware.validation import did_you_mean, first_problem
 from simulator.hardware.yaml_file import read_yaml
 from simulator.resources import shipped_folder
 
-Clocks = Annotated[int, Field(ge=0)]
+Clocks = Annotated[int, BeforeValidator(not_bool), Field(ge=0, le=1 << 30)]
+MAX_CHANNELS = 64
+MAX_COLUMNS = 4096
 
 
 def _power_of_two(value: int) -> bool:
@@ -43,6 +45,10 @@ class Organisation(Section):
             raise ValueError(f"row ({self.row} B) must hold at least one burst ({self.burst} B)")
         if self.pseudo_channels * self.bank_groups * self.banks > 64:
             raise ValueError("a channel has at most 64 banks, pseudo-channels together")
+        if self.channels > MAX_CHANNELS:
+            raise ValueError(f"channels must be at most {MAX_CHANNELS}, found {self.channels}")
+        if self.row // self.burst > MAX_COLUMNS:
+            raise ValueError(f"row ({self.row} B) must hold at most {MAX_COLUMNS} bursts ({self.burst} B)")
         return self
 
 
@@ -77,8 +83,9 @@ class DramTiming(Section):
     def _check(self) -> Self:
         if self.clock <= 0:
             raise ValueError("clock must be more than 0 ps")
-        if self.tREFI <= self.tRFC + self.tRP:
-            raise ValueError(f"tREFI ({self.tREFI}) must be more than tRFC + tRP ({self.tRFC + self.tRP})")
+        busy = self.tRFC + self.tRP + max(self.tRAS, self.tRCDRD, self.tRCDWR)
+        if self.tREFI <= busy:
+            raise ValueError(f"tREFI ({self.tREFI}) must be more than tRFC + tRP + tRAS or tRCD, the longer ({busy})")
         return self
 
 

@@ -8,13 +8,14 @@ Operand = Literal["ifm", "kernel", "ofm"]
 OPERANDS: tuple[Operand, ...] = ("ifm", "kernel", "ofm")
 
 
-def _not_bool(value: object) -> object:
+def not_bool(value: object) -> object:
+    """`value`, unless it is true or false, which pydantic would take for 1 and 0."""
     if isinstance(value, bool):
         raise ValueError("expected a whole number")
     return value
 
 
-Positive = Annotated[int, BeforeValidator(_not_bool), Field(gt=0)]
+Positive = Annotated[int, BeforeValidator(not_bool), Field(gt=0)]
 
 
 class Section(BaseModel):

@@ -11,7 +11,7 @@ from builders import chain, with_random_maps
 from reference.scale_sim import ALEXNET_CSV, COMPUTE_CYCLES
 
 from benchmarks import __main__ as command
-from benchmarks import import_time, scale_sim, simulating
+from benchmarks import dram, import_time, scale_sim, simulating
 from benchmarks.options import Options
 from benchmarks.process import ProcessError, measure, task
 from benchmarks.results import Row, markdown, skipped, text_line
@@ -85,6 +85,12 @@ def test_quick_simulating_benchmark(tmp_path: Path) -> None:
         "peak RSS, the largest (small)",
     ]
     assert all("2 layers" in row.note for row in rows[:2])
+
+
+def test_quick_dram_benchmark() -> None:
+    rows = list(dram.run(Options(quick=True)))
+    assert [row.what.split(",")[0] for row in rows] == ["DDR4-2400"] * 3
+    assert all(row.figure and row.figure > 0 for row in rows)
 
 
 def test_without_traces_and_data_nothing_is_simulated(tmp_path: Path) -> None:

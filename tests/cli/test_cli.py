@@ -23,6 +23,9 @@ COMMANDS = (
     "hardware show",
     "hardware check",
     "hardware schema",
+    "dram list",
+    "dram run",
+    "dram compare",
 )
 
 
@@ -31,7 +34,7 @@ def test_version(run: Run) -> None:
     assert (ran.code, ran.out) == (0, f"fmapsim {simulator.__version__}\n")
 
 
-@pytest.mark.parametrize("group", ["", "trace", "hardware"])
+@pytest.mark.parametrize("group", ["", "trace", "hardware", "dram"])
 def test_without_a_command_the_help_is_printed(run: Run, group: str) -> None:
     ran = run(*group.split())
     assert ran.code == 0
