@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Any, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel
 
 from simulator.hardware import units
 from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.section import Section
 
 _UNITS: list[tuple[Any, Mapping[str, Decimal]]] = [
     (units.Bytes, {unit: scale for unit, scale in units.BYTE_UNITS.items() if unit == "B" or "i" in unit}),
@@ -45,13 +45,13 @@ def quantity_text(value: float, scales: Mapping[str, Decimal]) -> str:
     return f"{(exact / scale).normalize():f} {unit}"
 
 
-def settings(section: BaseModel) -> dict[str, Any]:
+def settings(section: Section) -> dict[str, Any]:
     """The values of an accelerator or one of its sections as an accelerator file writes them, defaults included.
 
     Keys without a value are left out.
     """
     hints = get_type_hints(type(section), include_extras=True)
-    written = {name: _written(getattr(section, name), hints[name]) for name in type(section).model_fields}
+    written = {name: _written(getattr(section, name), hints[name]) for name in section.written_fields()}
     return {name: value for name, value in written.items() if value not in (None, [], {})}
 
 
@@ -63,7 +63,7 @@ def settings_yaml(accelerator: Accelerator) -> str:
 def _written(value: Any, hint: Any) -> Any:
     if value is None:
         return None
-    if isinstance(value, BaseModel):
+    if isinstance(value, Section):
         return settings(value)
     for kind, scales in _UNITS:
         if kind == hint or kind in get_args(hint):

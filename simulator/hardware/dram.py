@@ -74,9 +74,13 @@ class Dram(Section):
 
     @model_serializer(mode="wrap")
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The keys that a file has: those of a standard or those of a plain bandwidth."""
+        written = self.written_fields()
+        return {key: value for key, value in handler(self).items() if key in written and value is not None}
+
+    def written_fields(self) -> tuple[str, ...]:
+        """The keys of a standard or those of a plain bandwidth."""
         left_out = ("standard", *_STANDARD) if self.standard is None else _FLAT
-        return {key: value for key, value in handler(self).items() if key not in left_out and value is not None}
+        return tuple(key for key in type(self).model_fields if key not in left_out)
 
     @property
     def device(self) -> DramDevice | None:

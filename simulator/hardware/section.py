@@ -27,3 +27,7 @@ class Section(BaseModel):
     def spelled_out(cls, value: object) -> object:
         """The mapping that a short form of this section stands for; sections without a short form give it back."""
         return value
+
+    def written_fields(self) -> tuple[str, ...]:
+        """The keys with which a file says what this section says."""
+        return tuple(type(self).model_fields)

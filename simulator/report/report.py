@@ -33,7 +33,8 @@ class Report:
     dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
     layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
     row_hits, row_misses (rows opened), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
-    ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer held at a time; 0 for one that shares another's), tiles, tiling.
+    ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer held at a time; 0 for one that shares
+    another's), tiles, tiling.
 
     skippable_bytes are the elements that dynamic pruning flagged among those that IFM loads and OFM stores would have
     moved: their bits as stored raw; of a compressed tensor one index bit each, or all bits where the codec's unit is

@@ -14,7 +14,7 @@ from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.buffer import Space
 from simulator.hardware.load import load_accelerator, preset_names
 from simulator.machine.batch import Batch
-from simulator.machine.dram import DramPort
+from simulator.machine.dram_port import Bus
 from simulator.machine.layer import PreparedLayer, prepare_layer
 from simulator.machine.pipeline import LayerTiming, LayerWork, OperandStream, OutputStream, run_layer
 from simulator.mapping.loop_nest import loop_nest
@@ -30,7 +30,7 @@ STALLS = ("ifm", "kernel", "ofm", "psum", "drain")
 
 def play(work: LayerWork) -> LayerTiming:
     env = simpy.Environment()
-    timing = env.run(env.process(run_layer(env, DramPort(env), work)))
+    timing = env.run(env.process(run_layer(env, Bus(env), work)))
     assert isinstance(timing, LayerTiming)
     return timing
 
@@ -95,7 +95,7 @@ def test_a_schedule_with_tiles_too_large_is_caught() -> None:
     env, batch = simpy.Environment(), Batch(trace, small_accelerator(), [], 1, pruned=False)
     work = prepare_layer(batch, 0, wrong).work
     with pytest.raises(AssertionError, match=r"layer 'layer': at \d+ ps the tiles of \w+ take \d+ B, but buffers\."):
-        env.run(env.process(run_layer(env, DramPort(env), work)))
+        env.run(env.process(run_layer(env, Bus(env), work)))
 
 
 POINTWISE = conv_layer("layer", (4, 8, 8), 4, (1, 1))
