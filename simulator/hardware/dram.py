@@ -10,6 +10,8 @@ from simulator.hardware.units import Bytes, BytesPerSecond, Milliwatts, Picojoul
 
 _FLAT_REQUIRED: list[JsonValue] = ["name", "bandwidth", "burst", "row", "energy"]
 _FLAT = ("bandwidth", "burst", "row", "row_miss", "energy", "background")
+FLAT_KEYS = ("name", *_FLAT)
+"""The keys of a DRAM that is just a bandwidth."""
 _STANDARD = ("channels", "mapping", "interleave", "controller", "allocation")
 
 

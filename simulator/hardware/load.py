@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.dram import FLAT_KEYS
 from simulator.hardware.validation import did_you_mean, first_problem, known_key
 from simulator.hardware.yaml_file import read_yaml
 from simulator.resources import shipped_folder
@@ -78,7 +79,13 @@ def _override(data: dict[str, Any], dotted: str, value: object) -> None:
 
 
 def _drop_other_spelling(data: dict[str, Any], dotted: str, overrides: Mapping[str, object]) -> None:
-    """An override replaces what the file says, in whichever of its two spellings the file says it."""
+    """An override replaces what the file says, in whichever of its two spellings the file says it.
+
+    A DRAM's standard replaces the figures of a plain bandwidth.
+    """
+    if dotted == "dram.standard":
+        for given in [key for key in data["dram"] if key in FLAT_KEYS and f"dram.{key}" not in overrides]:
+            del data["dram"][given]
     *parents, key = dotted.split(".")
     other = _TWO_SPELLINGS.get(key)
     if other is None or ".".join((*parents, other)) in overrides:

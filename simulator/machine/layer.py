@@ -89,7 +89,7 @@ class PreparedLayer:
             traffic=self.traffic,
             energy_pj=energy,
             row_hits=self.row_hits if used is None else used.row_hits,
-            row_misses=self.row_misses if used is None else used.activates,
+            row_misses=self.row_misses if used is None else used.reads + used.writes - used.row_hits,
             skippable_bytes=self.skippable_bytes,
             skipped_bytes=self.skipped_bytes,
             tiles=self.schedule.steps.count,
@@ -159,7 +159,7 @@ def _flags(batch: Batch, layer: Layer) -> tuple[RequestCosts, FlagRuns]:
     """The flags of a layer: what they cost on a plain bus, and what they ask of a memory system."""
     read = [(tensor, batch.flag_bytes(tensor)) for tensor in layer.inputs]
     written = batch.flag_bytes(layer.output)
-    costs = flag_requests(batch.accelerator, sum(size for _, size in read), written)
+    costs = flag_requests(batch.accelerator, [size for _, size in read], written)
     reads = [(region, size) for tensor, size in read if size and (region := batch.memory.flags(tensor, size))]
     region = batch.memory.flags(layer.output, written) if written else None
     return costs, flag_runs(batch.accelerator, reads, None if region is None else (region, written))

@@ -286,10 +286,15 @@ def layer_work(
     return LayerWork(np.diff(ends, prepend=0), inputs, output, layer, spaces, accelerator.dma.prefetch)
 
 
-def flag_requests(accelerator: Accelerator, read_bytes: int, written_bytes: int) -> RequestCosts:
-    """The DRAM requests for a layer's flags: entry 0 reads those of its inputs, entry 1 writes those of its OFM."""
-    sizes = np.array([read_bytes, written_bytes], np.int64)
-    return _table_requests(accelerator, sizes)
+def flag_requests(accelerator: Accelerator, read_bytes: list[int], written_bytes: int) -> RequestCosts:
+    """The DRAM requests for a layer's flags: entry 0 reads those of its inputs, entry 1 writes those of its OFM.
+
+    The flags of each tensor lie on bursts of their own.
+    """
+    sizes = np.array([*read_bytes, written_bytes], np.int64)
+    table = _table_runs(accelerator, sizes)
+    request = np.where(table.request < len(read_bytes), 0, 1)
+    return request_costs(accelerator.dram, RunTable(2, request, table.start, table.length))
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Report:
     per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles; for a DRAM with a standard also
     dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
     layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
-    row_hits, row_misses (rows opened), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
+    row_hits, row_misses (bursts that had to open a row), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
     ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer held at a time; 0 for one that shares
     another's), tiles, tiling.
 

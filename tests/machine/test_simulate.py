@@ -69,8 +69,10 @@ def test_counters_conserve_on_every_preset(preset: str, pruning: str | None) -> 
     assert (per_layer.loc[layers["layer"]].to_numpy() == layers["dram_bytes"].to_numpy()).all()
     assert report.totals["dram_bytes"] == layers["dram_bytes"].sum()
     assert report.energy["energy_pj"].sum() == pytest.approx(layers["energy_pj"].sum())
-    bursts = layers["row_hits"] + layers["row_misses"]
-    assert (bursts * load_accelerator(preset).dram.burst == layers["dram_bytes"]).all()
+    dram = load_accelerator(preset).dram
+    moved = (layers["row_hits"] + layers["row_misses"]) * dram.burst
+    assert moved.sum() == layers["dram_bytes"].sum()
+    assert dram.standard or (moved == layers["dram_bytes"]).all()  # controllers hold writes back beyond a layer's end
 
 
 def test_two_runs_are_equal() -> None:
