@@ -36,6 +36,7 @@ def compiled(function: F) -> F:
     before = config.CACHE_DIR
     config.CACHE_DIR = _FOLDER
     try:
-        return cast(F, njit(cache=True, error_model="numpy", _nrt=False)(function))
+        options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
+        return cast(F, njit(**options)(function))
     finally:
         config.CACHE_DIR = before

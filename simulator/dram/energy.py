@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from simulator.dram.memory import Counters
+from simulator.dram.counters import Counters
 from simulator.hardware.dram_device import DramDevice
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 from simulator.dram.address_map import AddressMap
-from simulator.dram.memory import Counters, Memory
+from simulator.dram.counters import Counters
+from simulator.dram.memory import Memory
 from simulator.dram.patterns import Runs
 from simulator.hardware.dram_device import Controller, DramDevice
 

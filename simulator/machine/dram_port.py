@@ -2,25 +2,20 @@
 
 from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
 import simpy
 
-from simulator.dram.address_map import address_map
-from simulator.dram.memory import Dma as MemoryDma
-from simulator.dram.memory import Memory, Snapshot
 from simulator.hardware.accelerator import Accelerator
-from simulator.machine.dram_use import DramUse, dram_use
+from simulator.machine.dram_use import DramUse
+
+if TYPE_CHECKING:
+    from simulator.machine.memory_port import MemoryPort
 
 Ints = npt.NDArray[np.int64]
 Runs = tuple[Ints, Ints]
-STREAMS: tuple[str, ...] = ("ifm", "kernel", "psum", "ofm")
-
-SLICE_PS = 20_000_000
-"""How far the memory system is played ahead of the event loop at a time."""
 
 
 class Bus:
@@ -74,154 +69,13 @@ class Bus:
         return served
 
 
-@dataclass(frozen=True)
-class _Progress:
-    """Bursts that each stream had sent by a clock."""
-
-    clock: int
-    admitted: list[int]
-
-
-class MemoryPort:
-    """A memory system behind the event loop.
-
-    It is played ahead until a request has been served, and no further than a slice of time. When a request comes before
-    that, the memory system goes back to where it was known for sure and is played again up to now: what it does then
-    cannot have depended on a request that had not come.
-    """
-
-    def __init__(self, env: simpy.Environment, accelerator: Accelerator) -> None:
-        device, dram, dma = accelerator.dram.device, accelerator.dram, accelerator.dma
-        assert device is not None
-        self._env = env
-        order = dma.priority if dma.arbitration == "priority" else STREAMS
-        self._number = {stream: order.index(stream) for stream in STREAMS}
-        mapping = address_map(dram.mapping or device.mapping, device.organisation, dram.interleave)
-        self.memory = Memory(
-            device,
-            dram.policy,
-            mapping,
-            streams=len(STREAMS),
-            dma=MemoryDma(dma.request, dma.outstanding, dma.arbitration == "priority"),
-        )
-        self._clock_ps = self.memory.clock_ps
-        self._burst_ps = self.memory.burst_clocks * self._clock_ps / self.memory.pins
-        self._slice = max(1, SLICE_PS // self._clock_ps)
-        self._waiting: dict[int, simpy.Event] = {}
-        self._due: dict[int, int] = {}
-        self._sure: tuple[Snapshot, dict[int, int]] | None = None
-        self._before = _Progress(0, [0] * len(STREAMS))
-        self._generation = 0
-        self._device = device
-        self._counters, self._latencies, self._used_until_ps = self.memory.counters(), self.memory.latencies(), 0
-
-    @property
-    def busy_ps(self) -> int:
-        """Picoseconds for which data has moved, all pins at once."""
-        return sum(self.served_ps().values())
-
-    def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
-        """Hands over a request and returns the event of its end, None where it moves nothing."""
-        if runs is None or not len(runs[0]):
-            return None
-        clock = -(-int(self._env.now) // self._clock_ps)
-        self._come_to(clock)
-        tag = self.memory.submit(self._number[stream], *runs, clock)
-        event = self._waiting[tag] = self._env.event()
-        self._sure = None
-        self._plan_to_play_ahead()
-        return event
-
-    def transfer(self, stream: str, duration_ps: int, runs: Runs | None = None) -> Generator[simpy.Event, Any, None]:
-        """Waits until a request of `stream` has been served."""
-        if (end := self.start(stream, duration_ps, runs)) is not None:
-            yield end
-
-    def served_ps(self) -> dict[str, int]:
-        """Picoseconds for which the pins have moved data of each stream until now; between known instants, a part."""
-        now = int(self._env.now) / self._clock_ps
-        ahead = _Progress(self.memory.clock, self.memory.admitted_bursts())
-        before = self._before
-        share = 1.0
-        if ahead.clock > now:
-            share = (now - before.clock) / (ahead.clock - before.clock) if ahead.clock > before.clock else 1.0
-        share = min(1.0, max(0.0, share))
-        bursts = [old + share * (new - old) for old, new in zip(before.admitted, ahead.admitted, strict=True)]
-        return {stream: round(bursts[self._number[stream]] * self._burst_ps) for stream in STREAMS}
-
-    def use(self, *, drained: bool) -> DramUse | None:
-        """What the memory system has done since the last call; `drained`: with all writes that still wait.
-
-        Nothing may be under way.
-        """
-        now = int(self._env.now)
-        self._come_to(-(-now // self._clock_ps))
-        if drained:
-            self.memory.drain()
-        counters, latencies = self.memory.counters(), self.memory.latencies()
-        used = dram_use(
-            self._device,
-            counters - self._counters,
-            latencies - self._latencies,
-            pins=self.memory.pins,
-            clock_ps=self._clock_ps,
-            duration_ps=now - self._used_until_ps,
-        )
-        self._counters, self._latencies, self._used_until_ps = counters, latencies, now
-        return used
-
-    def _come_to(self, clock: int) -> None:
-        """Brings the memory system to `clock`, the present."""
-        if self.memory.clock > clock and self._sure is not None:
-            snapshot, due = self._sure
-            self.memory.restore(snapshot)
-            self._due = {tag: clock for tag, clock in due.items() if tag in self._waiting}
-        while self.memory.clock < clock:
-            self._play(clock)
-        self._before = _Progress(self.memory.clock, self.memory.admitted_bursts())
-
-    def _play(self, until: int) -> None:
-        """Plays until `until` or until requests have been served, and notes when; not again for those known before."""
-        self._due.update((tag, clock) for tag, clock in self.memory.play(until) if tag in self._waiting)
-
-    def _plan_to_play_ahead(self) -> None:
-        """Plays ahead once everything that happens at this instant has happened."""
-        self._generation += 1
-        soon = self._env.timeout(0, value=self._generation)
-        assert soon.callbacks is not None
-        soon.callbacks.append(self._play_ahead)
-
-    def _play_ahead(self, event: simpy.Event) -> None:
-        if event.value != self._generation:
-            return
-        clock = -(-int(self._env.now) // self._clock_ps)
-        self._sure = (self.memory.snapshot(), dict(self._due))
-        horizon = min([clock + self._slice, *self._due.values()])
-        while not self._due and self.memory.pending and self.memory.clock < horizon:
-            self._play(horizon)
-        wake = min([horizon, *self._due.values()])
-        delay = max(0, wake * self._clock_ps - int(self._env.now))
-        timeout = self._env.timeout(delay, value=self._generation)
-        assert timeout.callbacks is not None
-        timeout.callbacks.append(self._wake)
-
-    def _wake(self, event: simpy.Event) -> None:
-        if event.value != self._generation:
-            return
-        now = int(self._env.now)
-        for tag, clock in sorted(self._due.items(), key=lambda item: item[1]):
-            if clock * self._clock_ps <= now:
-                del self._due[tag]
-                self._waiting.pop(tag).succeed()
-        if self._due or self.memory.pending:
-            self._come_to(-(-now // self._clock_ps))
-            self._sure = None
-            self._plan_to_play_ahead()
-
-
-Port = Bus | MemoryPort
+Port = Union[Bus, "MemoryPort"]
 
 
 def dram_port(env: simpy.Environment, accelerator: Accelerator) -> Port:
     """The way to the accelerator's DRAM."""
-    return Bus(env) if accelerator.dram.device is None else MemoryPort(env, accelerator)
+    if accelerator.dram.device is None:
+        return Bus(env)
+    from simulator.machine.memory_port import MemoryPort
+
+    return MemoryPort(env, accelerator)

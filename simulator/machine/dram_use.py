@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.dram.counters import Counters
 from simulator.dram.energy import energy_of
-from simulator.dram.memory import Counters
 from simulator.hardware.dram_device import DramDevice
 
 Ints = npt.NDArray[np.int64]

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memories import FOREVER, played, serve
 
+from simulator.dram.counters import Counters
 from simulator.dram.energy import energy_of
-from simulator.dram.memory import Counters, Dma, Memory
+from simulator.dram.memory import Dma, Memory
 from simulator.dram.patterns import Kind
 from simulator.dram.state import PERIOD
 from simulator.hardware.dram_device import CONTROLLERS, device_names, load_device

@@ -14,7 +14,7 @@ from simulator.hardware.accelerator import Accelerator
 from simulator.machine.allocation import Allocator
 from simulator.machine.burst_runs import burst_runs, request_of
 from simulator.machine.dram import RunTable, request_costs
-from simulator.machine.dram_port import MemoryPort
+from simulator.machine.memory_port import MemoryPort
 from simulator.machine.pruning import DynamicPruning
 from simulator.machine.simulate import run
 from simulator.mapping.plan import plan
@@ -118,7 +118,7 @@ def test_playing_ahead_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     schedule = plan(trace, hardware, 1)
     ends = []
     for slice_ps in (100_000, 3_000_000, 20_000_000, 10**12):
-        monkeypatch.setattr("simulator.machine.dram_port.SLICE_PS", slice_ps)
+        monkeypatch.setattr("simulator.machine.memory_port.SLICE_PS", slice_ps)
         ends.append([layer.timing.end_ps for layer in run(trace, hardware, schedule, [0], pruned=False).layers])
     assert max(ends) == min(ends)
 
