@@ -72,6 +72,7 @@ from simulator.dram.state import (
     T_GROUP_BANKS,
     T_GROUPS,
     T_OTHER_GROUP,
+    T_PRECHARGE_SLOTS,
     T_PRECHARGE_TO_ACTIVATE,
     T_RANKS,
     T_READ_LATENCY,
@@ -144,9 +145,9 @@ def precharge(state: Ints, c: int, b: int, clock: int) -> None:
     """Closes the row of a bank at `clock`."""
     state[b + OPEN_ROW] = state[b + HIT] = state[b + BANK_WRITE_HIT] = -1
     state[b + BANK_ACTIVATE] = max(state[b + BANK_ACTIVATE], clock + state[T_PRECHARGE_TO_ACTIVATE])
-    state[c + ROW_CLOCK] = clock + 1
+    state[c + ROW_CLOCK] = clock + state[T_PRECHARGE_SLOTS]
     if not state[T_DUAL_BUS]:
-        state[c + COLUMN_CLOCK] = clock + 1
+        state[c + COLUMN_CLOCK] = clock + state[T_PRECHARGE_SLOTS]
     state[c + PRECHARGE_COUNT] += 1
 
 

@@ -298,6 +298,7 @@ def timing_of(device: DramDevice) -> Timing:
         refresh=t.tRFC,
         refresh_interval=t.tREFI,
         activate_slots=commands.activate_slots,
+        precharge_slots=commands.precharge_slots,
         split_activate=commands.split_activate,
         clock_sync=commands.data_clock,
         dual_bus=int(commands.separate_row_bus),

@@ -43,6 +43,7 @@ class Timing(NamedTuple):
     refresh: int
     refresh_interval: int
     activate_slots: int
+    precharge_slots: int
     split_activate: int
     clock_sync: int
     dual_bus: int
@@ -101,6 +102,7 @@ class Layout(NamedTuple):
     T_REFRESH,
     T_REFRESH_INTERVAL,
     T_ACTIVATE_SLOTS,
+    T_PRECHARGE_SLOTS,
     T_SPLIT_ACTIVATE,
     T_CLOCK_SYNC,
     T_DUAL_BUS,
@@ -125,9 +127,9 @@ class Layout(NamedTuple):
     L_SIZE,
     L_BANKS,
     L_ENTRIES,
-) = range(45)
+) = range(46)
 """The head of the state: timing (T), policy (P) and layout (L)."""
-HEADER = 45
+HEADER = 46
 
 (
     COLUMN_CLOCK,

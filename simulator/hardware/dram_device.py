@@ -92,13 +92,15 @@ class DramTiming(Section):
 class Commands(Section):
     """What the command bus does.
 
-    activate_slots: clocks that an activate keeps it busy. split_activate: an activate is two commands, the second at
-    most so many clocks after the first (0: one command). separate_row_bus: activates and precharges have a bus of their
+    activate_slots, precharge_slots: clocks that an activate and a precharge keep it busy; 0 for a command that fits
+    into the half clocks that others leave. split_activate: an activate is two commands, the second at most so many clocks
+    after the first (0: one command). separate_row_bus: activates and precharges have a bus of their
     own. data_clock: clocks for which the data clock runs on after a burst, when it has to be started again by a command
     (0: it always runs).
     """
 
     activate_slots: Positive = 1
+    precharge_slots: Clocks = 1
     split_activate: Clocks = 0
     separate_row_bus: bool = False
     data_clock: Clocks = 0

@@ -11,7 +11,7 @@ from memories import FOREVER, played, serve
 from simulator.dram.counters import Counters
 from simulator.dram.energy import energy_of
 from simulator.dram.memory import Dma, Memory
-from simulator.dram.patterns import Kind
+from simulator.dram.patterns import Kind, Pattern, runs_of
 from simulator.dram.state import PERIOD
 from simulator.hardware.dram_device import CONTROLLERS, device_names, load_device
 
@@ -202,3 +202,17 @@ def test_energy_is_counts_times_energy() -> None:
     assert energy.refresh == done.refreshes * 2 * 32_000
     assert energy.background == pytest.approx(8 * 36 * run.nanoseconds)
     assert energy.total == sum(vars(energy).values())
+
+
+def test_precharges_in_half_clocks_leave_room_for_activates() -> None:
+    """HBM3 takes a precharge on the other edge of the clock: with all banks in use that can only help."""
+    device = load_device("HBM3-6400")
+    ends = []
+    for slots in (0, 1):
+        commands = device.commands.model_copy(update={"precharge_slots": slots})
+        memory = Memory(device.model_copy(update={"commands": commands}), CONTROLLERS["ramulator2"])
+        runs = runs_of(Pattern("random", chunk=64), 1 << 19, memory.burst_bytes)
+        memory.submit(0, runs.first, runs.bursts, 0)
+        ((_, end),) = memory.play(1 << 59)
+        ends.append(end)
+    assert ends[0] < ends[1]
