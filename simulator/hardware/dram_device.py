@@ -93,9 +93,9 @@ class Commands(Section):
     """What the command bus does.
 
     activate_slots, precharge_slots: clocks that an activate and a precharge keep it busy; 0 for a command that fits
-    into the half clocks that others leave. split_activate: an activate is two commands, the second at most so many clocks
-    after the first (0: one command). separate_row_bus: activates and precharges have a bus of their
-    own. data_clock: clocks for which the data clock runs on after a burst, when it has to be started again by a command
+    into the half clocks that others leave. split_activate: an activate is two commands, the second at most so many
+    clocks after the first (0: one command). separate_row_bus: activates and precharges have a bus of their own.
+    data_clock: clocks for which the data clock runs on after a burst, when it has to be started again by a command
     (0: it always runs).
     """
 

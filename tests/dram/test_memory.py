@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memories import FOREVER, played, serve
 
+from simulator.dram.address_map import address_map
 from simulator.dram.counters import Counters
 from simulator.dram.energy import energy_of
 from simulator.dram.memory import Dma, Memory
@@ -210,7 +211,8 @@ def test_precharges_in_half_clocks_leave_room_for_activates() -> None:
     ends = []
     for slots in (0, 1):
         commands = device.commands.model_copy(update={"precharge_slots": slots})
-        memory = Memory(device.model_copy(update={"commands": commands}), CONTROLLERS["ramulator2"])
+        rotating = address_map("bgint", device.organisation)
+        memory = Memory(device.model_copy(update={"commands": commands}), CONTROLLERS["ramulator2"], rotating)
         runs = runs_of(Pattern("random", chunk=64), 1 << 19, memory.burst_bytes)
         memory.submit(0, runs.first, runs.bursts, 0)
         ((_, end),) = memory.play(1 << 59)
