@@ -34,6 +34,7 @@ from simulator.dram.state import (
     L_RANK,
     L_SERVED,
     LAST_DIRECTION,
+    LATENCY_TOP,
     LEFT,
     NEXT_REFRESH,
     NOT_BEFORE,
@@ -193,7 +194,10 @@ def column(
         state[r + RANK_WRITE] = max(state[r + RANK_WRITE], clock + state[T_READ_TO_WRITE])
         state[b + BANK_PRECHARGE] = max(state[b + BANK_PRECHARGE], clock + state[T_READ_TO_PRECHARGE])
         end = clock + state[T_READ_LATENCY] + state[T_BURST]
-        latencies[min(end - arrival, len(latencies) - 1)] += 1
+        latency = min(end - arrival, len(latencies) - 1)
+        latencies[latency] += 1
+        if latency >= state[state[L_FRONT] + LATENCY_TOP]:
+            state[state[L_FRONT] + LATENCY_TOP] = latency + 1
         served = state[L_SERVED] + tag * SERVED_FIELDS
         state[served + DONE] = max(state[served + DONE], end)
         state[served + LEFT] -= 1

@@ -48,6 +48,7 @@ from simulator.dram.state import (
     L_GROUP,
     L_RANK,
     L_SERVED,
+    LATENCY_TOP,
     LEFT,
     LENGTH,
     LOW_BITS,
@@ -179,7 +180,7 @@ def _skip_periods(
             state[r + field] += periods * (state[r + field] - mark[r + field])
     for e in range(state[L_ENTRY], state[L_FRONT], ENTRY_FIELDS):
         state[e + E_ARRIVAL] += shift
-    for latency in range(len(latencies)):
+    for latency in range(state[front + LATENCY_TOP]):
         latencies[latency] += periods * (latencies[latency] - latency_mark[latency])
 
 
@@ -231,9 +232,9 @@ def _skip(state: Ints, mark: Ints, latencies: Ints, latency_mark: Ints, front: i
     state[front + MARKED_DELTA] = delta if follows else -1
     state[front + MARKED_CLOCK] = clock
     state[front + MARKED_EVENTS] = events
-    for at in range(len(state)):
+    for at in range(state[L_ENTRY]):  # what lies behind that is only moved in time
         mark[at] = state[at]
-    for at in range(len(latencies)):
+    for at in range(state[front + LATENCY_TOP]):
         latency_mark[at] = latencies[at]
 
 

@@ -229,6 +229,8 @@ class Memory:
         """Goes back to an earlier instant; requests handed over since then are forgotten."""
         self._state[:] = snapshot.state
         self._latencies[:] = snapshot.latencies
+        self._front[MARKED_RUN] = -1  # what was remembered of a sequential stream may be of later
+        self._latency_mark[:] = 0
         self._pending = list(snapshot.pending)
 
     def drain(self) -> None:

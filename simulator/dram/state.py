@@ -261,13 +261,15 @@ ENTRY_FIELDS = 7
     RATE_CLOCKS,
     RATE_BURSTS,
     ENDING,
+    LATENCY_TOP,
     STREAM_LIST,
-) = range(21)
+) = range(22)
 """Fields of the front end, which admits bursts to the controllers. CLOCK: of the last admission. FINISHED: requests
 that have been served and not yet fetched. PIECE: bursts that a stream sends in its turn. PERIOD, BLOCK: bursts after
 which a sequential stream has been through all banks that take turns, and after which it opens new rows. MARKED: where
 such a stream stood one period ago. RATE: at most so many bursts in so many clocks, where not 0. ENDING: requests
-whose bursts have all been admitted and not all served. From STREAM_LIST on: the streams."""
+whose bursts have all been admitted and not all served. LATENCY_TOP: one
+more than the longest latency seen. From STREAM_LIST on: the streams."""
 MAX_STREAMS = 8
 
 FIRST_REQUEST, REQUESTS, IN_FLIGHT, ADMITTED, REQUEST_LIST = range(5)

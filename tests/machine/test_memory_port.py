@@ -207,3 +207,19 @@ def test_a_bus_and_a_memory_system_move_the_same(monkeypatch: pytest.MonkeyPatch
         [layer.dram_bytes for layer in run(trace, of, schedule, [0], pruned=True).layers] for of in (hardware, flat)
     ]
     assert moved[0] == moved[1]
+
+
+def test_a_long_run_that_is_interrupted_is_played_again_from_the_right_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels in one long run, interrupted by other streams: what is skipped must not outlive a return."""
+    layer = chain(conv_layer("long", (512, 6, 6), 512, (1, 1)))
+    hardware = accelerator("DDR4-2400", buffers={name: {"capacity": "256 KiB"} for name in ("ifm", "kernel", "ofm")})
+    schedule = plan(layer, hardware, 1)
+    ends = []
+    for slice_ps in (300_000, 20_000_000):
+        monkeypatch.setattr("simulator.machine.memory_port.SLICE_PS", slice_ps)
+        (only,) = run(layer, hardware, schedule, [], pruned=False).layers
+        assert only.timing.dram is not None
+        moved = (only.timing.dram.reads + only.timing.dram.writes) * hardware.dram.burst
+        assert moved == only.dram_bytes
+        ends.append(only.timing.end_ps)
+    assert ends[0] == pytest.approx(ends[1], rel=0.01)
