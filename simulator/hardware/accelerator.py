@@ -48,9 +48,40 @@ class Zeros(Section):
     kernel: ZeroHandling = "none"
 
 
+class ScratchPad(Section):
+    """A small memory inside each PE. words: of the operand's width. read_energy, write_energy: picojoules per word."""
+
+    words: Positive
+    read_energy: Picojoules = 0.0
+    write_energy: Picojoules = 0.0
+
+
+class ScratchPads(Section):
+    """The pads of a PE, for `dataflow: row_stationary`."""
+
+    ifm: ScratchPad
+    kernel: ScratchPad
+    psum: ScratchPad
+
+
+class WordRates(Section):
+    """Words that each bus between buffers and PEs carries in a cycle; psums as many each way."""
+
+    ifm: Positive = 1
+    kernel: Positive = 1
+    psum: Positive = 1
+
+
+class Delivery(Section):
+    """The buses between buffers and array, for `dataflow: row_stationary`. words: per cycle, of the operand's width."""
+
+    words: WordRates = WordRates()
+
+
 class Array(Section):
     """The MAC array. `pe` of `unroll` fills the `macs_per_pe` multipliers inside one PE.
 
+    scratch_pads, delivery: for `dataflow: row_stationary`.
     timing: `strict` runs folds one after the other, as SCALE-Sim counts them; `pipelined` loads the next fold while one
     runs. local_reuse, for `dataflow: spatial`: operands that the PEs keep for a whole tile, so that each element leaves
     its buffer once per tile; the others leave it at every use.
@@ -59,16 +90,23 @@ class Array(Section):
     rows: Positive
     columns: Positive
     macs_per_pe: Positive = 1
-    dataflow: Literal["weight_stationary", "output_stationary", "input_stationary", "spatial"]
+    dataflow: Literal["weight_stationary", "output_stationary", "input_stationary", "row_stationary", "spatial"]
     timing: Literal["pipelined", "strict"] = "pipelined"
     unroll: Unroll | None = None
     local_reuse: tuple[Literal["ifm", "kernel"], ...] = ()
+    scratch_pads: ScratchPads | None = None
+    delivery: Delivery | None = None
     zeros: Zeros = Zeros()
 
     @property
     def macs(self) -> int:
         """Multipliers in the array: MACs per cycle at full use."""
         return self.rows * self.columns * self.macs_per_pe
+
+    @property
+    def keeps_kernels(self) -> bool:
+        """Whether kernels leave their buffer for the PEs before a step, so that the next ones can come meanwhile."""
+        return self.scratch_pads is not None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -80,8 +118,11 @@ class Array(Section):
             raise ValueError("'local_reuse' belongs to dataflow: spatial")
         if self.dataflow != "spatial" and "skip" in (self.zeros.ifm, self.zeros.kernel):
             raise ValueError(f"zeros: skip belongs to dataflow: spatial, found dataflow: {self.dataflow}")
-        if self.dataflow == "spatial" and self.timing == "strict":
+        if self.dataflow in ("spatial", "row_stationary") and self.timing == "strict":
             raise ValueError("timing: strict belongs to the systolic dataflows")
+        for key in ("scratch_pads", "delivery"):
+            if (self.dataflow == "row_stationary") != (getattr(self, key) is not None):
+                raise ValueError(f"'{key}' belongs to dataflow: row_stationary, and dataflow: row_stationary needs it")
         if self.unroll is not None:
             if self.macs_per_pe > 1 and not self.unroll.pe:
                 raise ValueError("macs_per_pe > 1 needs 'unroll.pe' to say which loops the multipliers of a PE share")
@@ -155,10 +196,15 @@ class Precision(Section):
 
 
 class Energy(Section):
-    """Energy per action in picojoules; `leakage` in milliwatts. DRAM and buffers carry their own."""
+    """Energy per action in picojoules; `leakage` and `clock` (the clock network) in milliwatts.
+
+    hop: a psum handed from one PE to the next. DRAM, buffers and scratch pads carry their own.
+    """
 
     mac: Picojoules
     mac_gated: Picojoules = 0.0
+    hop: Picojoules = 0.0
+    clock: Milliwatts = 0.0
     post_processing: Picojoules = 0.0
     compare: Picojoules = 0.0
     leakage: Milliwatts = 0.0

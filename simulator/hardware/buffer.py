@@ -33,6 +33,9 @@ class Buffer(Section):
 
     capacity: bytes; beside `shared_with` the fixed part of the other's buffer that this operand has. share: the same as
     a fraction of the shared buffer, for its owner too. Operands without a fixed part share what is left as they need.
+    allocation_unit: bytes that are given to one operand as a whole, such as a bank; for the owner of a shared buffer.
+    holds_padding: for the IFM, whether zero padding lies in the buffer and is read like the rest, instead of being made
+    on the way into the array.
     buffering: tiles of the operand that the buffer holds at a time: 1 (load, then work), 2 (load the next meanwhile) or
     3; double_buffered is the older way to write 2 or 1. width: bits that one of the `banks` reads or writes in a cycle
     at each of its ports; ports: 1 for reads and writes in turn, 2 for one read and one write a cycle (by default 1
@@ -48,6 +51,8 @@ class Buffer(Section):
     buffering: Annotated[Literal[1, 2, 3] | None, _one_of(1, 2, 3)] = None
     double_buffered: bool | None = None
     banks: Positive | None = None
+    allocation_unit: Bytes = Field(default=1, validate_default=False)
+    holds_padding: bool = False
     width: Bits | None = None
     ports: Annotated[Literal[1, 2] | None, _one_of(1, 2)] = None
     interleaving: Literal["address", "lanes"] = "address"
@@ -96,6 +101,8 @@ class Buffer(Section):
             raise ValueError(f"banks: expected 'width' beside it, the bits of a bank's word, found {self.banks} alone")
         if self.ports is not None and not self.limited:
             raise ValueError(f"ports: expected 'width' or a bandwidth beside it, found {self.ports} alone")
+        if self.allocation_unit < 1:
+            raise ValueError(f"allocation_unit must be more than 0 B, found {self.allocation_unit} B")
         if self.width is not None and self.width < 1:
             raise ValueError("width must be more than 0 bit")
         self._check_bandwidths()
@@ -106,6 +113,8 @@ class Buffer(Section):
             raise ValueError("share: expected either 'share' or 'capacity' beside 'shared_with', found both")
         if self.read_energy is not None or self.write_energy is not None:
             raise ValueError("a shared buffer takes its energy from the buffer that it shares")
+        if self.allocation_unit != 1:
+            raise ValueError("allocation_unit: a shared buffer takes it from the buffer that it shares, found its own")
         for key in ("banks", "width", "ports", "read_bandwidth", "write_bandwidth"):
             if getattr(self, key) is not None:
                 raise ValueError(f"{key}: a shared buffer takes it from the buffer that it shares, found its own")

@@ -29,6 +29,9 @@ _EXPECTED = {
 }
 """Our wording for pydantic's error types; the braces name values that pydantic gives with the error."""
 
+MANY_KEYS = 9
+"""Keys that a message lists before it only counts them."""
+
 
 def known_key(model: Any, key: str, dotted: str) -> Any:
     """The model of section `key`; raises InputError when `model` has no such key."""
@@ -41,7 +44,7 @@ def known_key(model: Any, key: str, dotted: str) -> Any:
 
 
 def _unknown_key(name: str, key: str, allowed: list[str]) -> str:
-    expected = f"expected one of: {', '.join(allowed)}" if allowed else "expected no further keys here"
+    expected = f"expected one of: {_listed(allowed)}" if allowed else "expected no further keys here"
     return f"unknown key '{name}' ({expected}){did_you_mean(key, allowed)}"
 
 
@@ -85,7 +88,7 @@ def _message(problem: ErrorDetails, key_path: KeyPath, model: type[BaseModel]) -
     if kind == "value_error":
         text = problem["msg"].removeprefix("Value error, ")
     elif kind in ("model_type", "model_attributes_type"):
-        text = f"expected a section with the keys {', '.join(_section_keys(model, key_path))}"
+        text = f"expected a section with the keys {_listed(_section_keys(model, key_path))}"
     elif kind in _EXPECTED:
         text = _EXPECTED[kind].format(**problem.get("ctx", {}))
     else:
@@ -116,3 +119,8 @@ def _section_keys(model: Any, key_path: KeyPath) -> list[str]:
         except InputError:
             return []
     return list(model.model_fields) if model is not None else []
+
+
+def _listed(keys: Sequence[str]) -> str:
+    """Keys in a message: all of a few, the first of many."""
+    return ", ".join(keys if len(keys) <= MANY_KEYS else (*keys[:MANY_KEYS], f"… {len(keys) - MANY_KEYS} more"))

@@ -38,7 +38,8 @@ def buffer_stalls(
         if stream.slots > 1:
             moved[operand, "write"] = _next_tile(stream.loads, stream.tile_bytes)
     if accelerator.buffers.copies("ofm") > 1:
-        moved["ofm", "read"] = _stored_meanwhile(schedule, accelerator, sizes.ofm_elements)
+        together = sizes.ofm_elements // sizes.k * schedule.residents.size[schedule.steps.m]
+        moved["ofm", "read"] = _stored_meanwhile(schedule, accelerator, together)
     transfers = Transfers(moved, dram_ps / accelerator.cycle_ps)
     if accesses is None:
         read = sum((_per_step(inputs[o].loads, inputs[o].tile_bytes) for o in OPERANDS if o in inputs), np.zeros(1))
@@ -64,7 +65,7 @@ def _next_tile(loads: Bools, amounts: Ints) -> Floats:
 def _stored_meanwhile(schedule: LayerSchedule, accelerator: Accelerator, elements: Ints) -> Floats:
     """Bytes of the OFM tile (or psums) of the visit before that leave at each step."""
     steps, precision = schedule.steps, accelerator.precision
-    opens = changes(steps.g, steps.k, steps.s)
+    opens = changes(steps.g, steps.m, steps.s)
     last = steps.c[np.append(opens[1:], True)] == schedule.channels.count - 1
     stored = elements[opens] * np.where(last, precision.ofm, precision.psum) / 8
     return _per_step(opens, np.append(0, stored[:-1]))

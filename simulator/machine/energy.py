@@ -1,6 +1,7 @@
 """Energy of a layer: action counts times the accelerator's energy table, by component."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import OPERANDS, Operand
@@ -10,12 +11,28 @@ COMPONENTS = (
     "dram",
     "dram_background",
     *(f"{operand}_buffer" for operand in OPERANDS),
+    "scratch_pads",
+    "array_network",
     "mac",
     "mac_gated",
     "post_processing",
     "pruning_unit",
+    "clock",
     "leakage",
 )
+
+
+@dataclass(frozen=True)
+class PadCounts:
+    """Words read from and written to the scratch pads of all PEs in a layer, and psums handed from PE to PE."""
+
+    ifm_reads: int = 0
+    ifm_writes: int = 0
+    kernel_reads: int = 0
+    kernel_writes: int = 0
+    psum_reads: int = 0
+    psum_writes: int = 0
+    psum_hops: int = 0
 
 
 def buffer_energy(accelerator: Accelerator, operand: Operand) -> tuple[float, float]:
@@ -31,6 +48,7 @@ def layer_energy(
     *,
     dram_pj: float,
     buffer_bytes: Mapping[tuple[Operand, str], int],
+    pads: PadCounts,
     performed: int,
     gated: int,
     vector_elements: int,
@@ -50,9 +68,26 @@ def layer_energy(
         read_pj, write_pj = buffer_energy(accelerator, operand)
         reads, writes = buffer_bytes.get((operand, "read"), 0), buffer_bytes.get((operand, "write"), 0)
         result[f"{operand}_buffer"] = reads * read_pj + writes * write_pj
+    result["scratch_pads"] = _pad_energy(accelerator, pads)
+    result["array_network"] = pads.psum_hops * energy.hop
     result["mac"] = performed * energy.mac
     result["mac_gated"] = gated * energy.mac_gated
     result["post_processing"] = vector_elements * energy.post_processing
     result["pruning_unit"] = compared * energy.compare
+    result["clock"] = energy.clock * duration_ps * 1e-3
     result["leakage"] = energy.leakage * duration_ps * 1e-3
     return result
+
+
+def _pad_energy(accelerator: Accelerator, counts: PadCounts) -> float:
+    pads = accelerator.array.scratch_pads
+    if pads is None:
+        return 0.0
+    return (
+        counts.ifm_reads * pads.ifm.read_energy
+        + counts.ifm_writes * pads.ifm.write_energy
+        + counts.kernel_reads * pads.kernel.read_energy
+        + counts.kernel_writes * pads.kernel.write_energy
+        + counts.psum_reads * pads.psum.read_energy
+        + counts.psum_writes * pads.psum.write_energy
+    )

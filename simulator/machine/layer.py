@@ -12,7 +12,7 @@ from simulator.hardware.section import Operand
 from simulator.machine.batch import Batch
 from simulator.machine.buffer_access import buffer_stalls
 from simulator.machine.dram import RequestCosts
-from simulator.machine.energy import layer_energy
+from simulator.machine.energy import PadCounts, layer_energy
 from simulator.machine.layer_costs import (
     FlagRuns,
     OperandTraffic,
@@ -37,7 +37,7 @@ from simulator.machine.work import (
     window_counts,
     working_channels,
 )
-from simulator.mapping.dataflow.base import BufferAccesses, ceil_div
+from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses, ceil_div
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer
 
@@ -62,6 +62,7 @@ class PreparedLayer:
     skipped_bytes: int
     vector_elements: int
     comparisons: int
+    pads: PadCounts
 
     def result(self, accelerator: Accelerator, timing: LayerTiming) -> LayerResult:
         """The layer's counters, now that its timing is known."""
@@ -71,6 +72,7 @@ class PreparedLayer:
             accelerator,
             dram_pj=moved * accelerator.dram.energy if used is None else used.energy_pj,
             buffer_bytes=buffer_bytes(self.traffic),
+            pads=self.pads,
             performed=self.macs.performed,
             gated=self.macs.gated,
             vector_elements=self.vector_elements,
@@ -103,7 +105,7 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
     inputs = [batch.stored(tensor, shape, nest.n) for tensor, shape in zip(layer.inputs, nest.inputs, strict=False)]
     ifm, ifm_traffic = input_stream(schedule, accelerator, inputs)
     streams: dict[Operand, OperandStream] = {"ifm": ifm}
-    kernel_traffic, accesses = OperandTraffic(), None
+    kernel_traffic, accesses, pads = OperandTraffic(), None, PadCounts()
     if nest.unit == "array":
         active, kernel_map = batch.active_channels(schedule, layer), batch.kernel(layer_index)
         if nest.two_activations:
@@ -113,7 +115,7 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
             streams["kernel"], kernel_traffic = kernel_stream(
                 schedule, accelerator, kernel_map, active, batch.memory, layer_index
             )
-        step_cycles, macs, accesses = _array(batch, layer, schedule, active, kernel_map)
+        step_cycles, macs, accesses, pads = _array(batch, layer, schedule, active, kernel_map)
     else:
         step_cycles, macs = vector_cycles(schedule, accelerator.post_processing.lanes), MacCounts.none()
     stalls = buffer_stalls(schedule, accelerator, step_cycles, accesses, streams)
@@ -152,6 +154,7 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
         skipped_bytes=moved.skipped_bytes,
         vector_elements=_vector_elements(layer, ifm_traffic, output_traffic),
         comparisons=batch.comparisons(layer, ifm_traffic.elements),
+        pads=pads,
     )
 
 
@@ -178,7 +181,7 @@ def _vector_elements(layer: Layer, ifm: OperandTraffic, output: OutputTraffic) -
 
 def _array(
     batch: Batch, layer: Layer, schedule: LayerSchedule, active: Bools | None, kernel_map: Bools | None
-) -> tuple[Ints, MacCounts, BufferAccesses]:
+) -> tuple[Ints, MacCounts, BufferAccesses, PadCounts]:
     nest, zeros = schedule.nest, batch.accelerator.array.zeros
     nonzero = batch.maps(layer.inputs[0]).nonzero
     shape = nest.inputs[0]
@@ -192,7 +195,22 @@ def _array(
     work = array_work(schedule, batch.accelerator, working, tile_met, kernel_map)
     macs = mac_counts(schedule, zeros, met, kernel_map, working)
     each = (np.broadcast_to(of_step, (schedule.steps.count,)) for of_step in vars(work.accesses).values())
-    return work.cycles, macs, BufferAccesses(*each)
+    return work.cycles, macs, BufferAccesses(*each), _pad_counts(work.pads, macs)
+
+
+def _pad_counts(written: PadAccesses | None, macs: MacCounts) -> PadCounts:
+    """Each MAC reads its IFM word; one that is performed also its kernel word and its psum, which it writes again."""
+    if written is None:
+        return PadCounts()
+    return PadCounts(
+        ifm_reads=macs.performed + macs.gated,
+        ifm_writes=int(written.ifm_writes.sum()),
+        kernel_reads=macs.performed,
+        kernel_writes=int(written.kernel_writes.sum()),
+        psum_reads=macs.performed,
+        psum_writes=macs.performed,
+        psum_hops=int(written.psum_hops.sum()),
+    )
 
 
 def _elements(accesses: BufferAccesses) -> ArrayElements:

@@ -135,18 +135,16 @@ def input_boxes(schedule: LayerSchedule, index: int) -> Boxes:
 
 
 def output_boxes(schedule: LayerSchedule) -> Boxes:
-    """The boxes of the OFM that the tiles write, one per (group tile, output tile, position tile)."""
+    """The boxes of the OFM that visits write, one per (group tile, resident block of outputs, position tile)."""
     nest = schedule.nest
-    g, k, s = (
-        axis.ravel()
-        for axis in np.indices((schedule.groups.count, schedule.outputs.count, schedule.position_tiles), dtype=np.int64)
-    )
+    counts = (schedule.groups.count, schedule.residents.count, schedule.position_tiles)
+    g, m, s = (axis.ravel() for axis in np.indices(counts, dtype=np.int64))
     image, row, column = schedule.position_index(s)
     return Boxes(
         (schedule.images.start[image], schedule.images.stop[image]),
         (
-            schedule.groups.start[g] * nest.k + schedule.outputs.start[k],
-            (schedule.groups.stop[g] - 1) * nest.k + schedule.outputs.stop[k],
+            schedule.groups.start[g] * nest.k + schedule.residents.start[m],
+            (schedule.groups.stop[g] - 1) * nest.k + schedule.residents.stop[m],
         ),
         nest.ofm_rows(schedule.rows.start[row], schedule.rows.stop[row]),
         nest.ofm_columns(schedule.columns.start[column], schedule.columns.stop[column]),
@@ -187,7 +185,12 @@ def kernel_stream(
     tiles, order = kernel_requests(schedule, accelerator, kernel_nonzero, active, loads)
     one = loads_of(accelerator, tiles, order, memory.kernels(layer_index, tiles))
     room = ceil_div(one.elements * accelerator.precision.kernel, 8)
-    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel"), room, one.runs), one.traffic
+    return _kernel_stream(accelerator, loads, one, room), one.traffic
+
+
+def _kernel_stream(accelerator: Accelerator, loads: Bools, one: Loads, room: Ints) -> OperandStream:
+    slots, moves_on = slots_of(accelerator, "kernel"), accelerator.array.keeps_kernels
+    return OperandStream(loads, one.duration_ps, slots, room, one.runs, moves_on)
 
 
 def right_operand_stream(
@@ -211,7 +214,7 @@ def right_operand_stream(
     order = ((steps.g * counts[1] + steps.k) * counts[2] + steps.c)[loads]
     one = loads_of(accelerator, stored_tiles(tensor, boxes), order, tensor.region)
     room = ceil_div(np.minimum(one.elements, boxes.elements[order]) * accelerator.precision.ifm, 8)
-    return OperandStream(loads, one.duration_ps, slots_of(accelerator, "kernel"), room, one.runs), one.traffic
+    return _kernel_stream(accelerator, loads, one, room), one.traffic
 
 
 @dataclass(frozen=True)
@@ -237,9 +240,9 @@ def output_stream(
     not through by the end of the tile's visit (`step_cycles`) holds up the store.
     """
     steps = schedule.steps
-    opens = changes(steps.g, steps.k, steps.s)
+    opens = changes(steps.g, steps.m, steps.s)
     closes = np.append(opens[1:], True)
-    tile = (steps.g * schedule.outputs.count + steps.k) * schedule.position_tiles + steps.s
+    tile = (steps.g * schedule.residents.count + steps.m) * schedule.position_tiles + steps.s
     first = steps.c[opens] == 0
     last = steps.c[closes] == schedule.channels.count - 1
     opened, closed = tile[opens], tile[closes]

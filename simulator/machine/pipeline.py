@@ -34,7 +34,8 @@ class OperandStream:
     """The tiles of one operand in the order in which they are needed.
 
     loads marks the steps that need a new tile, duration_ps is the time of each of those tiles on a plain bus, in order,
-    runs what it asks of a memory system; tile_bytes the room it takes in the buffer.
+    runs what it asks of a memory system; tile_bytes the room it takes in the buffer. moves_on: whether a tile leaves
+    the buffer for the PEs when its first step begins, and else when its last one has ended.
     """
 
     loads: Bools
@@ -42,6 +43,7 @@ class OperandStream:
     slots: int
     tile_bytes: Ints = field(default_factory=_no_tiles)
     runs: tuple[BurstRuns, ...] = ()
+    moves_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,9 @@ class _Loader:
         self.ready = Slots(env)
         self.free = Slots(env, stream.slots)
         self.loads = stream.loads.tolist()
+        last_steps = np.append(stream.loads[1:], True)
+        self.leaves_before = self.loads if stream.moves_on else [False] * len(self.loads)
+        self.leaves_after = [False] * len(self.loads) if stream.moves_on else last_steps.tolist()
         self._stream = stream
         self._enter, self.leave = held.entering(name), held.leaving(name)
         env.process(self._run(dram) if prefetch == 1 else self._run_ahead(dram, Slots(env, prefetch)))
@@ -233,7 +238,6 @@ def _array(
     waits = dict.fromkeys(("ifm", "kernel", "ofm", "psum"), 0)
     opens, closes = work.output.opens.tolist(), work.output.closes.tolist()
     restores = enumerate(work.output.restore_ps.tolist())
-    last = len(opens) - 1
     for step, duration in enumerate(work.step_ps.tolist()):
         if opens[step]:
             if (wait := writer.free.take()) is not None:
@@ -246,11 +250,15 @@ def _array(
         for name, loader in loaders.items():
             if loader.loads[step] and (wait := loader.ready.take()) is not None:
                 yield from _charged(env, dram, name, waits, wait)
+        for loader in loaders.values():
+            if loader.leaves_before[step]:
+                loader.leave()
+                loader.free.give()
         if duration:
             yield env.timeout(duration)
             timing.array_busy_ps += duration
         for loader in loaders.values():
-            if step == last or loader.loads[step + 1]:
+            if loader.leaves_after[step]:
                 loader.leave()
                 loader.free.give()
         if closes[step]:

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from simulator.hardware.accelerator import Accelerator, Zeros
 from simulator.mapping.dataflow import TileSizes, dataflow_of
-from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, ceil_div
+from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, PadAccesses, ceil_div
+from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.dataflow.spatial import Spatial
 from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.schedule import LayerSchedule
@@ -130,14 +131,23 @@ def mac_counts(
     return MacCounts(nest.macs, macs(nonzero, kernels), performed, left - performed, nest.macs - left)
 
 
-def tile_sizes(schedule: LayerSchedule, groups: Ints | None = None, channels: Ints | None = None) -> TileSizes:
-    """Loop sizes at every tile step; `groups` and `channels` replace their numbers where some are skipped."""
+def tile_sizes(
+    schedule: LayerSchedule, groups: Ints | None = None, channels: Ints | None = None, *, padding: bool = False
+) -> TileSizes:
+    """Loop sizes at every tile step; `groups` and `channels` replace their numbers where some are skipped.
+
+    padding: whether the IFM includes its zero padding.
+    """
     nest, steps = schedule.nest, schedule.steps
     image, row, column = schedule.position_index(steps.s)
     rows = schedule.rows.start[row], schedule.rows.stop[row]
     columns = schedule.columns.start[column], schedule.columns.stop[column]
-    row_first, row_last = nest.input_rows(*rows)
-    column_first, column_last = nest.input_columns(*columns)
+    if padding:
+        ifm_rows = nest.window_rows(schedule.rows.size[row], padding)
+        ifm_columns = nest.window_columns(schedule.columns.size[column], padding)
+    else:
+        (row_first, row_last), (column_first, column_last) = nest.input_rows(*rows), nest.input_columns(*columns)
+        ifm_rows, ifm_columns = row_last - row_first, column_last - column_first
     ofm_rows, ofm_columns = nest.ofm_rows(*rows), nest.ofm_columns(*columns)
     c = schedule.channels.size[steps.c] if channels is None else channels
     g = schedule.groups.size[steps.g] if groups is None else groups
@@ -151,17 +161,19 @@ def tile_sizes(schedule: LayerSchedule, groups: Ints | None = None, channels: In
         q=schedule.columns.size[column],
         r=nest.r,
         s=nest.s,
-        ifm_elements=g * n * c * (row_last - row_first) * (column_last - column_first),
+        ifm_elements=g * n * c * ifm_rows * ifm_columns,
+        ifm_rows=ifm_rows,
         ofm_elements=g * n * k * (ofm_rows[1] - ofm_rows[0]) * (ofm_columns[1] - ofm_columns[0]),
     )
 
 
 @dataclass(frozen=True)
 class ArrayWork:
-    """What the array does at each tile step."""
+    """What the array does at each tile step; pads is None for PEs without scratch pads."""
 
     cycles: Ints
     accesses: BufferAccesses
+    pads: PadAccesses | None
 
 
 def array_work(
@@ -177,21 +189,25 @@ def array_work(
     tile_met (`tiled_window_counts` per image of the batch) is needed where the array skips zeros.
     """
     dataflow = dataflow_of(accelerator.array)
-    every = tile_sizes(schedule)
+    padding = accelerator.buffers.ifm.holds_padding
+    every = tile_sizes(schedule, padding=padding)
     lanes = dataflow.lanes(every)
     zeros, steps = accelerator.array.zeros, schedule.steps
     cycles = np.zeros(steps.count, np.int64)
     accesses = BufferAccesses.none(steps.count)
+    pads = PadAccesses.none(steps.count) if isinstance(dataflow, RowStationary) else None
     for groups, channels in [(None, None)] if working is None else working_chunks(schedule, working, lanes):
-        sizes = tile_sizes(schedule, groups, channels)
+        sizes = tile_sizes(schedule, groups, channels, padding=padding)
         cycles = cycles + dataflow.cycles(sizes)
         accesses = accesses + dataflow.accesses(sizes)
+        if pads is not None and isinstance(dataflow, RowStationary):
+            pads = pads + dataflow.pad_accesses(sizes)
     if "skip" in (zeros.ifm, zeros.kernel) and isinstance(dataflow, Spatial):
         # Tiles at the edges may leave lanes to other loops, which the lanes of the largest tile do not show.
         cycles = np.minimum(cycles, _skipping_cycles(schedule, dataflow, zeros, tile_met, kernel_nonzero, working))
     cycles[-1] = max(0, int(cycles[-1]) + dataflow.overhead_cycles())
     accesses = accesses.accumulating(np.where(steps.c > 0, every.ofm_elements, 0))
-    return ArrayWork(cycles, accesses)
+    return ArrayWork(cycles, accesses, pads)
 
 
 def working_channels(schedule: LayerSchedule, accelerator: Accelerator, active: Bools | None) -> Bools | None:

@@ -62,6 +62,23 @@ class LoopNest:
         window = (self.stride[1], self.padding[1], self.dilation[1] * (self.s - 1) + 1)
         return self._span(start, stop, self.q, self.inputs[index][2], window, index)
 
+    def window_rows(self, positions: npt.ArrayLike, padding: bool) -> Ints:
+        """Rows of the first input that so many neighbouring positions of loop P read at most."""
+        reach = self.dilation[0] * (self.r - 1) + 1
+        return self._window(positions, self.p, self.inputs[0][1], self.stride[0], reach, padding)
+
+    def window_columns(self, positions: npt.ArrayLike, padding: bool) -> Ints:
+        """The same for columns and loop Q."""
+        reach = self.dilation[1] * (self.s - 1) + 1
+        return self._window(positions, self.q, self.inputs[0][2], self.stride[1], reach, padding)
+
+    def _window(self, positions: npt.ArrayLike, loop: int, size: int, stride: int, reach: int, padding: bool) -> Ints:
+        tile = np.asarray(positions, np.int64)
+        if not self.windowed:
+            return np.minimum(size, -(-tile * size // loop) + (tile < loop))
+        window = (tile - 1) * stride + reach
+        return window if padding else np.minimum(size, window)
+
     def input_channels(self, start: npt.ArrayLike, stop: npt.ArrayLike, index: int = 0) -> tuple[Ints, Ints]:
         """The channels [first, last) of input `index` that channels [start, stop) of all G·C read."""
         return _proportional(start, stop, self.g * self.c, self.inputs[index][0])

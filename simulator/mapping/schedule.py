@@ -15,7 +15,9 @@ Ints = npt.NDArray[np.int64]
 class Tiling:
     """Tile sizes of each loop, and the order of the loops over tiles, outermost first.
 
-    order is a permutation of "S" (positions and images), "K" and "C"; the groups are always outermost.
+    order is a permutation of "S" (positions and images), "K" and "C"; the groups are always outermost. m is a multiple
+    of k, or all output channels: psums of m output channels stay in the OFM buffer while the loops inside "K" run, and
+    tiles of k of them take turns innermost. Where m is k there is no such turn.
     """
 
     g: int
@@ -24,12 +26,18 @@ class Tiling:
     n: int
     p: int
     q: int
+    m: int
     order: str
 
     def describe(self) -> str:
         """For tables: the loops from the outside in, with the tile sizes."""
-        loops = " > ".join(("G", *self.order))
-        return f"{loops}; g={self.g} k={self.k} c={self.c} n={self.n} p={self.p} q={self.q}"
+        resident = self.m > self.k
+        loops = " > ".join(("G", *(("M" if loop == "K" and resident else loop) for loop in self.order)))
+        if resident:
+            loops += f" > K; m={self.m}"
+        else:
+            loops += ";"
+        return f"{loops} g={self.g} k={self.k} c={self.c} n={self.n} p={self.p} q={self.q}"
 
 
 @dataclass(frozen=True)
@@ -75,8 +83,17 @@ class LayerSchedule:
 
     @cached_property
     def outputs(self) -> Blocks:
-        """Tiles of loop K."""
-        return Blocks.of(self.nest.k, self.tiling.k)
+        """Tiles of loop K, those of a resident block one after the other."""
+        parts = [Blocks.of(int(size), self.tiling.k) for size in self.residents.size]
+        firsts = self.residents.start
+        start = np.concatenate([first + part.start for first, part in zip(firsts, parts, strict=True)])
+        stop = np.concatenate([first + part.stop for first, part in zip(firsts, parts, strict=True)])
+        return Blocks(start, stop)
+
+    @cached_property
+    def residents(self) -> Blocks:
+        """Blocks of output channels whose psums lie in the OFM buffer together."""
+        return Blocks.of(self.nest.k, self.tiling.m)
 
     @cached_property
     def channels(self) -> Blocks:
@@ -106,11 +123,16 @@ class LayerSchedule:
     @cached_property
     def steps(self) -> "Steps":
         """The tile of every loop at every step."""
-        counts = {"S": self.position_tiles, "K": self.outputs.count, "C": self.channels.count}
-        grid = np.indices((self.groups.count, *(counts[loop] for loop in self.tiling.order)), dtype=np.int64)
-        flat = grid.reshape(4, -1)
-        index = dict(zip(self.tiling.order, flat[1:], strict=True))
-        return Steps(flat[0], index["K"], index["C"], index["S"])
+        counts = {"S": self.position_tiles, "K": self.residents.count, "C": self.channels.count}
+        turns = -(-self.tiling.m // self.tiling.k)
+        grid = np.indices((self.groups.count, *(counts[loop] for loop in self.tiling.order), turns), dtype=np.int64)
+        flat = grid.reshape(5, -1)
+        index = dict(zip(self.tiling.order, flat[1:4], strict=True))
+        k = index["K"] * turns + flat[4]
+        if self.outputs.count < self.residents.count * turns:  # the last block has fewer turns
+            there = k < self.outputs.count
+            return Steps(flat[0][there], k[there], index["C"][there], index["S"][there], index["K"][there])
+        return Steps(flat[0], k, index["C"], index["S"], index["K"])
 
     def position_index(self, position: Ints) -> tuple[Ints, Ints, Ints]:
         """The tile of N, P and Q that a tile of positions is."""
@@ -121,12 +143,13 @@ class LayerSchedule:
 
 @dataclass(frozen=True)
 class Steps:
-    """Tile indices of the loops G, K, C and positions, one entry per step."""
+    """Tile indices of the loops G, K, C and positions, one entry per step; m is the resident block of tile k."""
 
     g: Ints
     k: Ints
     c: Ints
     s: Ints
+    m: Ints
 
     @property
     def count(self) -> int:

@@ -22,6 +22,7 @@ from simulator.mapping.buffer_time import array_port_cycles, vector_port_cycles
 from simulator.mapping.burst_waste import Lanes, TileExtent, burst_waste, tensor_waste
 from simulator.mapping.dataflow import TileSizes, dataflow_of
 from simulator.mapping.dataflow.base import ceil_div
+from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.schedule import Blocks, LayerSchedule, Tiling
 
@@ -41,7 +42,7 @@ cycles, and those within 1 % of that for the fewest tiles: small tiles read the 
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Tile sizes, one entry per candidate."""
+    """Tile sizes, one entry per candidate; m as in `Tiling`."""
 
     g: Ints
     k: Ints
@@ -49,6 +50,7 @@ class _Candidates:
     n: Ints
     p: Ints
     q: Ints
+    m: Ints
 
 
 @lru_cache(maxsize=4096)
@@ -59,8 +61,9 @@ def best_schedule(nest: LoopNest, accelerator: Accelerator, lanes: Lanes | None 
     Raises InputError when even the smallest tile does not fit into the buffers; the message names the buffer.
     """
     lanes = lanes or _default_lanes(nest, accelerator)
-    candidates = _candidates(nest)
-    ifm_elements = _ifm_tile_elements(nest, candidates)
+    candidates = _candidates_for(nest, accelerator)
+    padding = accelerator.buffers.ifm.holds_padding
+    ifm_elements = _ifm_tile_elements(nest, candidates, padding)
     fits = _fits(nest, accelerator, candidates, ifm_elements)
     if not fits.any():
         raise InputError(_why_nothing_fits(nest, accelerator, candidates, ifm_elements))
@@ -68,7 +71,8 @@ def best_schedule(nest: LoopNest, accelerator: Accelerator, lanes: Lanes | None 
     ifm_elements = ifm_elements[fits]
     cycles, first_load, activations = _time(nest, accelerator, candidates, ifm_elements)
 
-    parts = np.stack([_traffic(nest, accelerator, candidates, order, lanes) for order in ORDERS], axis=1)
+    orders = ORDERS if accelerator.array.dataflow != "row_stationary" or nest.unit == "vector" else ("SKC",)
+    parts = np.stack([_traffic(nest, accelerator, candidates, order, lanes) for order in orders], axis=1)
     traffic = parts.sum(axis=0)
     to_cycles = accelerator.clock / accelerator.dram.bandwidth
     serial = [part for part, operand in zip(parts, OPERANDS, strict=True) if not _overlaps(accelerator, operand)]
@@ -82,7 +86,7 @@ def best_schedule(nest: LoopNest, accelerator: Accelerator, lanes: Lanes | None 
     busy = soon & (cycles <= np.min(np.broadcast_to(cycles, soon.shape)[soon]) * TRAFFIC_SLACK)
     order, best = np.unravel_index(int(np.argmin(np.where(busy, _tiles(nest, candidates), np.inf))), traffic.shape)
     sizes = {name: int(values[best]) for name, values in vars(candidates).items()}
-    return LayerSchedule(nest, Tiling(**sizes, order=ORDERS[order]), math.ceil(traffic[order, best]))
+    return LayerSchedule(nest, Tiling(**sizes, order=orders[order]), math.ceil(traffic[order, best]))
 
 
 def _default_lanes(nest: LoopNest, accelerator: Accelerator) -> Lanes:
@@ -92,7 +96,8 @@ def _default_lanes(nest: LoopNest, accelerator: Accelerator) -> Lanes:
 
 def _overlaps(accelerator: Accelerator, operand: Operand) -> bool:
     """Whether an operand's transfers run while the array works."""
-    return accelerator.buffers.copies(operand) > 1
+    held_in_pads = operand == "kernel" and accelerator.array.keeps_kernels
+    return held_in_pads or accelerator.buffers.copies(operand) > 1
 
 
 def _tile_sizes(size: int) -> list[int]:
@@ -100,6 +105,46 @@ def _tile_sizes(size: int) -> list[int]:
     root = math.isqrt(size)
     few_tiles = {-(-size // count) for count in range(1, root + 1)}
     return sorted(few_tiles | set(range(1, root + 1)))
+
+
+def _candidates_for(nest: LoopNest, accelerator: Accelerator) -> _Candidates:
+    dataflow = dataflow_of(accelerator.array)
+    if nest.unit == "array" and isinstance(dataflow, RowStationary):
+        return _passes(nest, dataflow)
+    return _candidates(nest)
+
+
+def _passes(nest: LoopNest, dataflow: RowStationary) -> _Candidates:
+    """Tiles that one pass of a row-stationary array takes on: whole rows, and the psums of several passes together.
+
+    Depthwise layers have a group per PE set, other groups follow each other.
+    """
+    positions = [(1, p) for p in _tile_sizes(nest.p)]
+    positions += [(n, nest.p) for n in _tile_sizes(nest.n)]
+    if nest.n > 1:
+        positions += [(n, p) for n in _tile_sizes(nest.n) for p in _tile_sizes(nest.p)]
+    s = np.array(sorted(set(positions)), np.int64)
+    sets = dataflow.sets(s[:, 1], nest.r)
+    s, sets = s[sets > 0], sets[sets > 0]
+    if nest.k == 1 and nest.c == 1:
+        groups = np.array(_tile_sizes(nest.g), np.int64)
+        i, g = (axis.ravel() for axis in np.indices((len(s), len(groups))))
+        one = np.ones(len(i), np.int64)
+        return _Candidates(g=groups[g], k=one, c=one, n=s[i, 0], p=s[i, 1], q=one * nest.q, m=one)
+    pairs = np.array([(k, c) for k in _tile_sizes(nest.k) for c in _tile_sizes(nest.c)], np.int64)
+    several, which = np.unique(sets, return_inverse=True)
+    found = []
+    for index, count in enumerate(several):
+        possible = pairs[dataflow.pass_of(count, pairs[:, 0], pairs[:, 1], np.asarray(1), nest.r, nest.s).p > 0]
+        resident = [
+            (k, c, min(nest.k, k * turns)) for k, c in possible.tolist() for turns in _tile_sizes(-(-nest.k // k))
+        ]
+        channel = np.array(resident, np.int64).reshape(-1, 3)
+        i, j = (axis.ravel() for axis in np.indices((int((which == index).sum()), len(channel))))
+        found.append(np.concatenate([s[which == index][i], channel[j]], axis=1))
+    n, p, k, c, m = np.concatenate(found).T
+    one = np.ones(len(n), np.int64)
+    return _Candidates(g=one, k=k, c=c, n=n, p=p, q=one * nest.q, m=m)
 
 
 def _candidates(nest: LoopNest) -> _Candidates:
@@ -118,56 +163,56 @@ def _candidates(nest: LoopNest) -> _Candidates:
     s, c = (index.ravel() for index in np.indices((len(position_array), len(channel_array))))
     n, p, q = position_array[s].T
     g, k, channel = channel_array[c].T
-    return _Candidates(g=g, k=k, c=channel, n=n, p=p, q=q)
+    return _Candidates(g=g, k=k, c=channel, n=n, p=p, q=q, m=k)
 
 
-def _extent(size: int, loop: int, tile: Ints, stride: int, reach: int, windowed: bool) -> Ints:
-    """Rows or columns of an input that the largest tile of the loop reads."""
-    if windowed:
-        return np.minimum(size, (tile - 1) * stride + reach)
+def _extent(size: int, loop: int, tile: Ints) -> Ints:
+    """Rows or columns that the largest tile of a loop takes where they map in proportion."""
     return np.minimum(size, ceil_div(tile * size, loop) + (tile < loop))
 
 
-def _ifm_tile_elements(nest: LoopNest, tile: _Candidates) -> Ints:
+def _ifm_tile_elements(nest: LoopNest, tile: _Candidates, padding: bool) -> Ints:
     total = np.zeros_like(tile.n)
     for index, (channels, height, width) in enumerate(nest.inputs):
-        windowed = nest.windowed and index == 0
-        rows = _extent(height, nest.p, tile.p, nest.stride[0], nest.dilation[0] * (nest.r - 1) + 1, windowed)
-        columns = _extent(width, nest.q, tile.q, nest.stride[1], nest.dilation[1] * (nest.s - 1) + 1, windowed)
+        if index == 0:
+            rows, columns = nest.window_rows(tile.p, padding), nest.window_columns(tile.q, padding)
+        else:
+            rows, columns = _extent(height, nest.p, tile.p), _extent(width, nest.q, tile.q)
         total += tile.n * np.minimum(channels, ceil_div(tile.g * tile.c * channels, nest.g * nest.c)) * rows * columns
     return total
 
 
-def _ofm_tile_elements(nest: LoopNest, tile: _Candidates) -> Ints:
-    rows = _extent(nest.ofm[1], nest.p, tile.p, 1, 1, False) if nest.ofm[1] != nest.p else tile.p
-    columns = _extent(nest.ofm[2], nest.q, tile.q, 1, 1, False) if nest.ofm[2] != nest.q else tile.q
-    return tile.g * tile.k * tile.n * rows * columns
+def _ofm_tile_elements(nest: LoopNest, tile: _Candidates, outputs: Ints) -> Ints:
+    """Elements of `outputs` channels of an OFM tile in each group."""
+    rows = _extent(nest.ofm[1], nest.p, tile.p) if nest.ofm[1] != nest.p else tile.p
+    columns = _extent(nest.ofm[2], nest.q, tile.q) if nest.ofm[2] != nest.q else tile.q
+    return tile.g * outputs * tile.n * rows * columns
 
 
 def _tile_bytes(
     nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints
-) -> dict[str, tuple[Ints, npt.NDArray[np.bool_]]]:
+) -> dict[Operand, tuple[Ints, npt.NDArray[np.bool_]]]:
     """Bytes of one tile of each operand, and whether it is the operand's only tile."""
     precision = accelerator.precision
     one_position = (tile.n >= nest.n) & (tile.p >= nest.p) & (tile.q >= nest.q)
-    one_group, one_k, one_c = tile.g >= nest.g, tile.k >= nest.k, tile.c >= nest.c
+    one_group, one_k, one_c, one_m = tile.g >= nest.g, tile.k >= nest.k, tile.c >= nest.c, tile.m >= nest.k
     kernel = tile.g * tile.k * tile.c * nest.r * nest.s if nest.unit == "array" else np.zeros_like(tile.g)
     ofm_bits = precision.psum if nest.unit == "array" else precision.ofm
     return {
         "ifm": (ceil_div(ifm_elements * precision.ifm, 8), one_position & one_group & one_c),
         "kernel": (ceil_div(kernel * _kernel_bits(nest, accelerator), 8), one_group & one_k & one_c),
-        "ofm": (ceil_div(_ofm_tile_elements(nest, tile) * ofm_bits, 8), one_position & one_group & one_k),
+        "ofm": (ceil_div(_ofm_tile_elements(nest, tile, tile.m) * ofm_bits, 8), one_position & one_group & one_m),
     }
 
 
 def _need(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, ifm_elements: Ints) -> list[tuple[Space, Ints]]:
     """Bytes that a candidate needs in each part of the buffers: as many copies of a tile as its operand's buffering
-    asks for, one where it is the only tile."""
+    asks for, one where it is the only tile, in whole allocation units."""
     buffers = accelerator.buffers
-    of_operand = {
-        operand: tile_bytes * np.where(only, 1, buffers.copies(operand))
-        for operand, (tile_bytes, only) in _tile_bytes(nest, accelerator, tile, ifm_elements).items()
-    }
+    of_operand = {}
+    for operand, (tile_bytes, only) in _tile_bytes(nest, accelerator, tile, ifm_elements).items():
+        unit: int = buffers.of(operand).allocation_unit
+        of_operand[operand] = ceil_div(tile_bytes * np.where(only, 1, buffers.copies(operand)), unit) * unit
     nothing = np.zeros_like(tile.g)
     return [(space, sum((of_operand[o] for o in space.operands), nothing)) for space in buffers.spaces]
 
@@ -199,15 +244,27 @@ def _time(
     """
     tiles = _tiles(nest, tile)
     if nest.unit == "array":
-        outputs = _ofm_tile_elements(nest, tile)
-        sizes = TileSizes(tile.g, tile.k, tile.c, tile.n, tile.p, tile.q, nest.r, nest.s, ifm_elements, outputs)
+        outputs = _ofm_tile_elements(nest, tile, tile.k)
+        sizes = TileSizes(
+            g=tile.g,
+            k=tile.k,
+            c=tile.c,
+            n=tile.n,
+            p=tile.p,
+            q=tile.q,
+            r=nest.r,
+            s=nest.s,
+            ifm_elements=ifm_elements,
+            ifm_rows=nest.window_rows(tile.p, accelerator.buffers.ifm.holds_padding),
+            ofm_elements=outputs,
+        )
         dataflow = dataflow_of(accelerator.array)
         cycles = dataflow.cycles(sizes)
         if accelerator.buffers.limited:
             accesses = dataflow.accesses(sizes).accumulating(np.where(tile.c < nest.c, outputs, 0))
             cycles = np.maximum(cycles, array_port_cycles(nest, accelerator, sizes, accesses))
     else:
-        outputs = _ofm_tile_elements(nest, tile)
+        outputs = _ofm_tile_elements(nest, tile, tile.k)
         cycles = ceil_div(np.maximum(ifm_elements, outputs), accelerator.post_processing.lanes)
         if accelerator.buffers.limited:
             cycles = np.maximum(cycles, vector_port_cycles(accelerator, ifm_elements, outputs))
@@ -230,11 +287,11 @@ def _loads(nest: LoopNest, tile: _Candidates, order: str, relevant: str, irrelev
     """How often an operand is fetched: once, or once per turn of the loop that it does not depend on."""
     trips = {
         "S": ceil_div(nest.n, tile.n) * ceil_div(nest.p, tile.p) * ceil_div(nest.q, tile.q),
-        "K": ceil_div(nest.k, tile.k),
+        "K": ceil_div(nest.k, tile.m),
         "C": ceil_div(nest.c, tile.c),
     }
     inside = order[order.index(irrelevant) + 1 :]
-    displaced = np.zeros(len(tile.g), np.bool_)
+    displaced = (tile.m > tile.k) & ("K" in relevant) & ("C" in relevant)  # kernel tiles take turns innermost
     for loop in inside:
         if loop in relevant:
             displaced |= trips[loop] > 1
@@ -259,7 +316,7 @@ def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order:
     kernel = kernel * np.where(slices >= nest.kernel_elements, 1.0, burst_waste(slices * bits / 8, bits / 8, burst))
     visits = _loads(nest, tile, order, "SK", "C")
     ofm_elements = nest.n * nest.ofm[0] * nest.ofm[1] * nest.ofm[2]
-    extent = TileExtent(tile.g * tile.k, nest.g * nest.k, tile.p, tile.q)
+    extent = TileExtent(tile.g * tile.m, nest.g * nest.k, tile.p, tile.q)
     waste = tensor_waste(nest, extent, nest.ofm, lanes.ofm, precision.ofm, burst, whole_rows)
     ofm = ofm_elements * precision.ofm / 8 * waste
     if whole_rows:

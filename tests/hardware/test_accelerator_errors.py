@@ -127,7 +127,7 @@ def test_the_unchanged_file_loads(tmp_path: Path) -> None:
             "a.yaml:11: buffers.ofm: expected a section with the keys capacity, shared_with",
         ),
         # choices, and what goes with what
-        ("weight_stationary", "row_stationary", "a.yaml:7: array.dataflow: expected 'weight_stationary', "),
+        ("weight_stationary", "row_systolic", "a.yaml:7: array.dataflow: expected 'weight_stationary', "),
         (
             "  columns: 8",
             "  columns: 8\n  zeros: {ifm: no}",

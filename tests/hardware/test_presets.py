@@ -95,8 +95,8 @@ def test_eyeriss_is_the_published_chip() -> None:
     assert eyeriss.buffers.kernel.capacity == 2 * 512 * 8
     assert eyeriss.dram.bandwidth == 60e6 * 8
     assert (eyeriss.array.zeros.ifm, eyeriss.array.zeros.kernel) == ("gate", "none")
-    assert not eyeriss.buffers.ifm.double_buffered
-    assert eyeriss.buffers.kernel.double_buffered
+    assert (eyeriss.array.dataflow, eyeriss.array.keeps_kernels) == ("row_stationary", True)
+    assert eyeriss.buffers.ifm.copies == eyeriss.buffers.kernel.copies == 1
     assert eyeriss.dram.energy == pytest.approx(512 / 8)
     assert eyeriss.buffers.ifm.read_energy == pytest.approx(49.2 / 8)
 

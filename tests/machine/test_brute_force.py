@@ -61,13 +61,15 @@ def layers_with_maps(draw: st.DrawFn, batch: int = 1) -> tuple[Trace, LayerSched
     )
     nest = loop_nest(trace, trace.layers[1], batch)
     several_groups = draw(st.booleans())
+    k = nest.k if several_groups else draw(st.integers(1, nest.k))
     tiling = Tiling(
         g=draw(st.integers(1, nest.g)) if several_groups else 1,
-        k=nest.k if several_groups else draw(st.integers(1, nest.k)),
+        k=k,
         c=nest.c if several_groups else draw(st.integers(1, nest.c)),
         n=draw(st.integers(1, nest.n)),
         p=draw(st.integers(1, nest.p)),
         q=draw(st.integers(1, nest.q)),
+        m=min(nest.k, k * draw(st.integers(1, 3))),
         order=draw(st.sampled_from(ORDERS)),
     )
     return trace, LayerSchedule(nest, tiling, 0)
@@ -97,7 +99,7 @@ class Loops:
 
     def ranges(self, loop: str) -> list[range]:
         nest, tiling = self.nest, self.tiling
-        size, tile = {"G": (nest.g, tiling.g), "K": (nest.k, tiling.k), "C": (nest.c, tiling.c)}[loop]
+        size, tile = {"G": (nest.g, tiling.g), "M": (nest.k, tiling.m), "C": (nest.c, tiling.c)}[loop]
         return [range(start, min(start + tile, size)) for start in range(0, size, tile)]
 
     def positions(self) -> list[tuple[range, range, range]]:
@@ -108,12 +110,14 @@ class Loops:
         return list(itertools.product(cut(nest.n, tiling.n), cut(nest.p, tiling.p), cut(nest.q, tiling.q)))
 
     def steps(self) -> list[tuple[range, range, range, tuple[range, range, range]]]:
-        loops = {"S": self.positions(), "K": self.ranges("K"), "C": self.ranges("C")}
+        loops = {"S": self.positions(), "K": self.ranges("M"), "C": self.ranges("C")}
         result = []
         for g in self.ranges("G"):
             for combination in itertools.product(*(loops[loop] for loop in self.tiling.order)):
                 at = dict(zip(self.tiling.order, combination, strict=True))
-                result.append((g, at["K"], at["C"], at["S"]))
+                turns = range(at["K"].start, at["K"].stop, self.tiling.k)
+                k = [range(start, min(start + self.tiling.k, at["K"].stop)) for start in turns]
+                result += [(g, outputs, at["C"], at["S"]) for outputs in k]
         return result
 
     def ifm_rows(self, p: range) -> range:
@@ -345,7 +349,7 @@ def test_bitmap_feature_maps_are_rows_of_index_and_values(case: tuple[Trace, Lay
     """Whole layer in one tile: a row is one bit per element plus its values, or as it is where that is smaller."""
     trace, schedule = case
     nest = schedule.nest
-    whole = Tiling(nest.g, nest.k, nest.c, nest.n, nest.p, nest.q, "SKC")
+    whole = Tiling(nest.g, nest.k, nest.c, nest.n, nest.p, nest.q, nest.k, "SKC")
     accelerator = small_accelerator(**{"dram.burst": "1 B"}, compression={"feature_map": "bitmap", "kernel": "raw"})
     prepared = prepare(trace, dataclasses.replace(schedule, tiling=whole), accelerator, pruned=False)
     rows = Loops(trace, schedule).ifm_rows(range(nest.p))
@@ -365,3 +369,22 @@ def test_bitmap_feature_maps_are_rows_of_index_and_values(case: tuple[Trace, Lay
     table = -(-nonzero.shape[0] * len(rows) * (2 * width).bit_length() // 8)
     assert moved(prepared, "ifm", "read") == len(touched) - index
     assert moved(prepared, "metadata", "read") == index + table
+
+
+@RELAXED
+@given(layers_with_maps())
+def test_psums_spill_only_when_their_resident_block_is_left_unfinished(case: tuple[Trace, LayerSchedule]) -> None:
+    """Psums of m output channels stay while the loops inside run: with 4-byte psums and one-byte bursts, exactly."""
+    trace, schedule = case
+    prepared = prepare(trace, schedule, small_accelerator(**{"dram.burst": "1 B"}), pruned=False)
+    loops, m = Loops(trace, schedule), schedule.tiling.m
+    spilled, seen, before = 0, set(), None
+    for g, k, _, s in loops.steps():
+        first = k.start // m * m
+        visit = (g, first, s)
+        if visit != before and visit in seen:
+            outputs = min(first + m, schedule.nest.k) - first
+            spilled += 4 * len(g) * outputs * len(s[0]) * len(s[1]) * len(s[2])
+        seen.add(visit)
+        before = visit
+    assert moved(prepared, "psum", "read") == moved(prepared, "psum", "write") == spilled

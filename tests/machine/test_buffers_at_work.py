@@ -103,7 +103,7 @@ POINTWISE = conv_layer("layer", (4, 8, 8), 4, (1, 1))
 
 def as_one_tile(accelerator: Accelerator) -> PreparedLayer:
     trace = chain(POINTWISE)
-    schedule = LayerSchedule(loop_nest(trace, trace.layers[0]), Tiling(1, 4, 4, 1, 8, 8, "SKC"), 0)
+    schedule = LayerSchedule(loop_nest(trace, trace.layers[0]), Tiling(1, 4, 4, 1, 8, 8, 4, "SKC"), 0)
     return prepare_layer(Batch(trace, accelerator, [], 1, pruned=False), 0, schedule)
 
 

@@ -88,7 +88,7 @@ def test_a_flattened_map_is_read_as_it_was_written(codec: str, layout: str) -> N
 
 
 def _whole(nest: Any) -> Any:
-    return Tiling(nest.g, nest.k, nest.c, nest.n, nest.p, nest.q, "SKC")
+    return Tiling(nest.g, nest.k, nest.c, nest.n, nest.p, nest.q, nest.k, "SKC")
 
 
 @pytest.mark.parametrize("codec", ["raw", "bitmap"])

@@ -27,8 +27,8 @@ def layer_nest(channels: int = 8, size: int = 10, outputs: int = 16, kernel: int
 def whole_layer(nest: LoopNest) -> TileSizes:
     """One tile that is all of the layer."""
     g, k, c, n, p, q = (np.array([size]) for size in (nest.g, nest.k, nest.c, nest.n, nest.p, nest.q))
-    elements = int(np.prod(nest.inputs[0])) * nest.n
-    return TileSizes(g, k, c, n, p, q, nest.r, nest.s, np.array([elements]), g * k * n * p * q)
+    elements, rows = int(np.prod(nest.inputs[0])) * nest.n, np.array([nest.inputs[0][1]])
+    return TileSizes(g, k, c, n, p, q, nest.r, nest.s, np.array([elements]), rows, g * k * n * p * q)
 
 
 def buffers(**ifm: object) -> dict[str, object]:

@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 from simulator.hardware.accelerator import Array
 from simulator.mapping.dataflow.base import Dataflow, TileSizes
+from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.dataflow.spatial import Spatial
 from simulator.mapping.dataflow.systolic import InputStationary, OutputStationary, WeightStationary
 
-_SYSTOLIC: dict[str, Callable[[Array], Dataflow]] = {
+_DATAFLOWS: dict[str, Callable[[Array], Dataflow]] = {
+    "spatial": Spatial,
+    "row_stationary": RowStationary,
     "weight_stationary": WeightStationary,
     "output_stationary": OutputStationary,
     "input_stationary": InputStationary,
@@ -16,9 +19,7 @@ _SYSTOLIC: dict[str, Callable[[Array], Dataflow]] = {
 
 def dataflow_of(array: Array) -> Dataflow:
     """The dataflow that the accelerator file names."""
-    if array.dataflow == "spatial":
-        return Spatial(array)
-    return _SYSTOLIC[array.dataflow](array)
+    return _DATAFLOWS[array.dataflow](array)
 
 
 __all__ = ["Dataflow", "TileSizes", "dataflow_of"]

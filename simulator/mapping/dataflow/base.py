@@ -12,7 +12,7 @@ Ints = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class TileSizes:
     """Loop sizes of tiles; the entries broadcast together. r and s are the layer's; ifm_elements includes the
-    halo, ofm_elements are the outputs that a tile works on."""
+    halo, ifm_rows are the rows of one of its channels, ofm_elements the outputs that a tile works on."""
 
     g: Ints
     k: Ints
@@ -23,6 +23,7 @@ class TileSizes:
     r: int
     s: int
     ifm_elements: Ints
+    ifm_rows: Ints
     ofm_elements: Ints
 
     @property
@@ -57,6 +58,24 @@ class BufferAccesses:
     def accumulating(self, outputs: Ints) -> "BufferAccesses":
         """With the psums read back that a tile adds to what earlier tiles left."""
         return BufferAccesses(self.ifm_reads, self.kernel_reads, self.psum_reads + outputs, self.psum_writes)
+
+
+@dataclass(frozen=True)
+class PadAccesses:
+    """Words written into the scratch pads of the PEs, and psums handed from one PE to the next, per tile."""
+
+    ifm_writes: Ints
+    kernel_writes: Ints
+    psum_hops: Ints
+
+    @staticmethod
+    def none(tiles: int) -> "PadAccesses":
+        """No accesses in any of `tiles` tiles."""
+        return PadAccesses(*(np.zeros(tiles, np.int64) for _ in range(3)))
+
+    def __add__(self, other: "PadAccesses") -> "PadAccesses":
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return PadAccesses(*(mine + theirs for mine, theirs in pairs))
 
 
 @dataclass(frozen=True)
