@@ -36,6 +36,7 @@ def simulate(
         "fmapsim": VERSION,
         "trace": trace.name,
         "trace_has_maps": trace.has_maps,
+        "trace_statistical": trace.statistical,
         "trace_provenance": dict(trace.provenance),
         "accuracy": vars(trace.accuracy) if trace.accuracy else None,
         "accelerator": hardware.name,

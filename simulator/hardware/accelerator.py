@@ -15,7 +15,8 @@ from simulator.hardware.section import Positive, Section
 from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules
 
 ZeroHandling = Literal["none", "gate", "skip"]
-Codec = Literal["raw", "bitmap"]
+KernelCodec = Literal["raw", "bitmap"]
+FeatureMapCodec = Literal["raw", "bitmap", "eyeriss_rlc"]
 
 _DIMENSION = r"^[NGKCPQRS](:[1-9][0-9]*)?$"
 
@@ -135,8 +136,8 @@ class Array(Section):
 class Compression(Section):
     """How tensors are stored in DRAM. The network's own input comes from outside and is always raw."""
 
-    feature_map: Codec = "raw"
-    kernel: Codec = "raw"
+    feature_map: FeatureMapCodec = "raw"
+    kernel: KernelCodec = "raw"
 
 
 class PruningUnit(Section):

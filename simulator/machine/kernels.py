@@ -8,7 +8,7 @@ then be skipped whole. A compressed tile is one block: it is decoded as a whole 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compression import codec_of
+from simulator.compression import counted_codec_of
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.dram import RunTable
 from simulator.machine.feature_map import StoredTiles
@@ -84,7 +84,7 @@ def _compressed_tiles(schedule: LayerSchedule, accelerator: Accelerator, kernel_
         per_tile = np.add.reduceat(per_slice, schedule.groups.start, axis=0)
         per_tile = np.add.reduceat(per_tile, schedule.outputs.start, axis=1)
         nonzeros = np.add.reduceat(per_tile, schedule.channels.start, axis=2).ravel()
-    codec, bits = codec_of(accelerator.compression.kernel), accelerator.precision.kernel
+    codec, bits = counted_codec_of(accelerator.compression.kernel), accelerator.precision.kernel
     index = -(-codec.index_bits(elements, nonzeros, bits) // 8)
     total = -(-(codec.data_bits(elements, nonzeros, bits) + codec.index_bits(elements, nonzeros, bits)) // 8)
     burst = accelerator.dram.burst
