@@ -78,12 +78,19 @@ class RowStationary:
 
     def shares(self, tile: TileSizes) -> Pass:
         """How the PEs share each tile."""
-        key = np.broadcast_arrays(self.sets(tile.p, tile.r), tile.k, tile.c, tile.g)
-        table, inverse = np.unique(np.stack([column.ravel() for column in key], axis=1), axis=0, return_inverse=True)
-        sets, outputs, channels, groups = table.T
+        columns = np.broadcast_arrays(self.sets(tile.p, tile.r), tile.k, tile.c, tile.g)
+        sizes = tuple(int(column.max(initial=0)) + 1 for column in columns)
+        code = np.ravel_multi_index(columns, sizes)
+        present = np.zeros(int(np.prod(sizes)), np.bool_) if np.prod(sizes, dtype=float) < 1e7 else None
+        if present is None:
+            several, inverse = np.unique(code, return_inverse=True)
+        else:  # counting beats sorting
+            present[code] = True
+            several = np.flatnonzero(present)
+            inverse = (np.cumsum(present) - 1)[code]
+        sets, outputs, channels, groups = np.unravel_index(several, sizes)
         found = self.pass_of(sets, outputs, channels, groups, tile.r, tile.s)
-        shape = key[0].shape
-        spread = {name: getattr(found, name)[inverse.ravel()].reshape(shape) for name in ("p", "q", "r", "t", "groups")}
+        spread = {name: getattr(found, name)[inverse] for name in ("p", "q", "r", "t", "groups")}
         return Pass(**spread, row_folds=found.row_folds, column_folds=found.column_folds)
 
     def cycles(self, tile: TileSizes) -> Ints:
