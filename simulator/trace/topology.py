@@ -30,7 +30,7 @@ _RATIO = re.compile(r"(\d{1,9}):(\d{1,9})")
 
 @dataclass(frozen=True)
 class _Line:
-    """A layer's line: its name, the numbers that its form asks for, further cells with their titles, where it stands."""
+    """A layer's line: its name, the numbers that its form asks for, further cells with their titles, its place."""
 
     name: str
     numbers: list[int]

@@ -37,13 +37,13 @@ Conv7,  11,  11,     3, 3,      512,    1024,   1, \n\
 Conv9,  7,   7,      1, 1,      1024,   125,    1,
 """
 # Further columns with titles, a line of commas alone.
-RESNET50 = """Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter,Strides,,,Eh,Ew,e2
-,,,,,,,,,,,,
-Conv1,224,224,7,7,3,64,2,,,110,110,12100
-CB2a_2,56,56,3,3,64,64,1,,,,,
-CB3s,56,56,1,1,256,512,2,,,,,
-IB5b_2,7,7,3,3,512,512,1,,,,,
-FC6,1,1,1,1,2048,1000,1,,,,,"""
+RESNET50 = """Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter,Strides,,,Eh
+,,,,,,,,,,
+Conv1,224,224,7,7,3,64,2,,,110
+CB2a_2,56,56,3,3,64,64,1,,,
+CB3s,56,56,1,1,256,512,2,,,
+IB5b_2,7,7,3,3,512,512,1,,,
+FC6,1,1,1,1,2048,1000,1,,,"""
 # Matrix products as convolutions with kernels of one whole row; lower-case titles; a batch column, mostly empty.
 RECURRENT = """Layer name,Ifmap height,ifmap width,filter height,filter width,channels,num filters,strides,batch size,
 BatchRNN1,672,2560,1,2560,1,4,1, \n\
