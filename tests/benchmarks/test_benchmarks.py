@@ -149,4 +149,4 @@ def test_an_unknown_benchmark_is_named() -> None:
         [sys.executable, "-m", "benchmarks", "speed"], cwd=root, capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert "no benchmark 'speed'; there are import, simulating, recording, dram, scale_sim" in result.stderr
+    assert "no benchmark 'speed'; there are import, simulating, recording, dram, scale_sim, zigzag" in result.stderr
