@@ -25,6 +25,7 @@ MACS_PER_CYCLE = {
     "scale-sim-32-ws": 1024,
     "scnn": 1024,
     "systolic-256": 65536,
+    "zigzag-tpu-like": 1024,
 }
 
 KEY = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*)$")
