@@ -53,7 +53,7 @@ def simulate(
             "side": unit.side,
         },
         "clock_hz": hardware.clock,
-        "array_macs": hardware.array.macs,
+        "array_macs": hardware.macs,
         "dram_bandwidth_bytes_per_second": hardware.dram.bandwidth,
     }
     return build_report(runs, meta)

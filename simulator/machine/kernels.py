@@ -49,7 +49,7 @@ def _slice_layout(schedule: LayerSchedule) -> tuple[Ints, Ints, Ints]:
     position = np.arange(len(tile)) - np.repeat(np.cumsum(slices) - slices, slices)
     group, inside = np.divmod(position, channels.size[c][tile])
     channel = (groups.start[g][tile] + group) * nest.c + channels.start[c][tile] + inside
-    return tile, channel, (outputs.size[k] * nest.r * nest.s)[tile]
+    return tile, channel, (outputs.size[k] * nest.kernel_positions)[tile]
 
 
 def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools | None) -> StoredTiles:
@@ -78,8 +78,8 @@ def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools 
 def _compressed_tiles(schedule: LayerSchedule, accelerator: Accelerator, kernel_nonzero: Bools | None) -> StoredTiles:
     nest = schedule.nest
     sizes = schedule.groups.size[:, None, None] * schedule.outputs.size[:, None] * schedule.channels.size
-    elements = nonzeros = sizes.ravel() * nest.r * nest.s
-    if kernel_nonzero is not None:
+    elements = nonzeros = sizes.ravel() * nest.kernel_positions
+    if kernel_nonzero is not None and not nest.winograd:
         per_slice = kernel_nonzero.reshape(nest.g, nest.k, nest.c, -1).sum(axis=3, dtype=np.int64)
         per_tile = np.add.reduceat(per_slice, schedule.groups.start, axis=0)
         per_tile = np.add.reduceat(per_tile, schedule.outputs.start, axis=1)

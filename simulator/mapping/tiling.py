@@ -108,7 +108,7 @@ def _tile_sizes(size: int) -> list[int]:
 
 
 def _candidates_for(nest: LoopNest, accelerator: Accelerator) -> _Candidates:
-    dataflow = dataflow_of(accelerator.array)
+    dataflow = dataflow_of(accelerator)
     if nest.unit == "array" and isinstance(dataflow, RowStationary):
         return _passes(nest, dataflow)
     return _candidates(nest)
@@ -196,7 +196,7 @@ def _tile_bytes(
     precision = accelerator.precision
     one_position = (tile.n >= nest.n) & (tile.p >= nest.p) & (tile.q >= nest.q)
     one_group, one_k, one_c, one_m = tile.g >= nest.g, tile.k >= nest.k, tile.c >= nest.c, tile.m >= nest.k
-    kernel = tile.g * tile.k * tile.c * nest.r * nest.s if nest.unit == "array" else np.zeros_like(tile.g)
+    kernel = tile.g * tile.k * tile.c * nest.kernel_positions if nest.unit == "array" else np.zeros_like(tile.g)
     ofm_bits = precision.psum if nest.unit == "array" else precision.ofm
     return {
         "ifm": (ceil_div(ifm_elements * precision.ifm, 8), one_position & one_group & one_c),
@@ -257,8 +257,10 @@ def _time(
             ifm_elements=ifm_elements,
             ifm_rows=nest.window_rows(tile.p, accelerator.buffers.ifm.holds_padding),
             ofm_elements=outputs,
+            stride=nest.stride if nest.windowed else (1, 1),
+            winograd=nest.winograd,
         )
-        dataflow = dataflow_of(accelerator.array)
+        dataflow = dataflow_of(accelerator)
         cycles = dataflow.cycles(sizes)
         if accelerator.buffers.limited:
             accesses = dataflow.accesses(sizes).accumulating(np.where(tile.c < nest.c, outputs, 0))
@@ -310,7 +312,7 @@ def _traffic(nest: LoopNest, accelerator: Accelerator, tile: _Candidates, order:
     precision, burst = accelerator.precision, accelerator.dram.burst
     whole_rows = accelerator.compression.feature_map != "raw"
     ifm = _ifm_layer_bytes(nest, tile, accelerator, lanes) * _loads(nest, tile, order, "SC", "K")
-    slices = tile.g * tile.k * tile.c * nest.r * nest.s
+    slices = tile.g * tile.k * tile.c * nest.kernel_positions
     bits = _kernel_bits(nest, accelerator)
     kernel = nest.kernel_elements * bits / 8 * _loads(nest, tile, order, "KC", "S")
     kernel = kernel * np.where(slices >= nest.kernel_elements, 1.0, burst_waste(slices * bits / 8, bits / 8, burst))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.hardware.accelerator import Array
+from simulator.hardware.array import Array
 from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, PadAccesses, TileSizes, ceil_div
 
 IMPOSSIBLE = np.int64(1) << 50
@@ -44,7 +44,8 @@ class Pass:
 class RowStationary:
     """A physical array of PEs with scratch pads, and the buses that feed it."""
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: Array, lanes: int = 1) -> None:
+        assert lanes == 1
         assert array.scratch_pads is not None
         assert array.delivery is not None
         self.rows, self.columns = array.rows, array.columns
