@@ -44,14 +44,26 @@ def trace_from_topology(csv_path: str | Path) -> Trace:
     Raises InputError with file and line when a row is not what the format says.
     """
     path = Path(csv_path)
-    (_, header), *rows = _rows(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    return topology_trace(path.stem, text, str(path))
+
+
+def topology_trace(name: str, text: str, source: str) -> Trace:
+    """The network that the text of a SCALE-Sim topology describes; `source` is how messages name it.
+
+    Raises InputError with source and line when a row is not what the format says.
+    """
+    (_, header), *rows = _rows(text, source)
     product = [cell.upper() for cell in header[1:4]] == list(_PRODUCT)
     columns, layers_of = (_PRODUCT, _products) if product else (_CONVOLUTION, _convolutions)
     names: dict[str, int] = {}
     layers: list[Layer] = []
     densities: dict[str, float] = {}
     for number, cells in rows:
-        line = _line(header, cells, columns, f"{path}:{number}")
+        line = _line(header, cells, columns, f"{source}:{number}")
         density = _density(line)
         for layer in layers_of(line):
             names[layer.name] = names.get(layer.name, 0) + 1
@@ -60,20 +72,16 @@ def trace_from_topology(csv_path: str | Path) -> Trace:
             if density is not None:
                 densities[unique] = density
     if not layers:
-        raise InputError(f"{path}: only a header line; expected one line per layer")
-    trace = trace_from_layers(path.stem, layers)
+        raise InputError(f"{source}: only a header line; expected one line per layer")
+    trace = trace_from_layers(name, layers)
     return replace(trace, provenance={"kernel_densities": densities}) if densities else trace
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
+def _rows(text: str, source: str) -> list[tuple[int, list[str]]]:
     """Number and cells of every line that has content, the header's first."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip(", \t")]
     if not lines:
-        raise InputError(f"{path}: empty; expected a SCALE-Sim topology with a header line")
+        raise InputError(f"{source}: empty; expected a SCALE-Sim topology with a header line")
     separator = "," if "," in lines[0][1] else "\t"
     return [(number, [cell.strip() for cell in line.split(separator)]) for number, line in lines]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import chain, with_random_maps
-from reference.scale_sim import ALEXNET_CSV, COMPUTE_CYCLES
 
 from benchmarks import __main__ as command
 from benchmarks import dram, import_time, mapping, scale_sim, simulating, zigzag
@@ -16,6 +15,7 @@ from benchmarks.options import Options
 from benchmarks.process import ProcessError, measure, task
 from benchmarks.results import Row, markdown, skipped, text_line
 from simulator.trace.shapes import conv_layer
+from simulator.validation.scale_sim import ALEXNET_CSV, COMPUTE_CYCLES
 
 
 @pytest.mark.parametrize(
