@@ -51,9 +51,9 @@ def page(rows: Sequence[Row]) -> str:
     references = [reference for reference, _ in _MODULES.values() if reference.name in shown]
     parts = [
         "# Validation\n",
-        f"Made by `fmapsim validate --markdown docs/validation.md` (fmapsim {VERSION}); no figure is written by hand. "
-        "Error is simulated over published, less one. “Agrees” says whether it is within the tolerance that the project "
-        "has set itself, before the run; rows without one are shown for information. DRAM against DRAMsim3 and "
+        f"Made by `fmapsim validate --markdown docs/validation.md` (fmapsim {VERSION}); no figure is "
+        "written by hand. Error is simulated over published, less one. “Agrees” says whether it is within the tolerance that the project "
+        "has set itself before the run; rows without one are shown for information. DRAM against DRAMsim3 and "
         "Ramulator stands in [memory.md](memory.md).\n",
         "| reference | rows | with a tolerance | within it | mean absolute error |\n|---|---:|---:|---:|---:|",
     ]
@@ -68,7 +68,7 @@ def page(rows: Sequence[Row]) -> str:
         own = [row for row in rows if row.reference == reference.name]
         parts.append(f"\n## {reference.name}\n\n- Source: {reference.source}.\n- Setting: {reference.setting}.")
         if reference.explanation:
-            parts.append(f"- What explains the differences: {reference.explanation}")
+            parts.append(f"- What explains the differences: {reference.explanation}.")
         parts.append("\n| quantity | published | simulated | unit | error | agrees |\n|---|---:|---:|---|---:|---|")
         parts.extend(_line(row) for row in own)
     return "\n".join(parts) + "\n"
