@@ -12,7 +12,8 @@ from simulator.validation.row import Reference, Row
 REFERENCE = Reference(
     name="Eyeriss",
     source="Chen et al., JSSC 52(1), 2017: the chip at 200 MHz, AlexNet's convolutions, batch 4, table of results; "
-    "VGG-16, batch 3, from its abstract. Densities of AlexNet's OFMs from Sparseloop's published set-up (MICRO 2022), zeros of "
+    "VGG-16, batch 3, from its abstract. Densities of AlexNet's OFMs from Sparseloop's published set-up (MICRO "
+    "2022), zeros of "
     "VGG-16's IFMs recalled from the paper's table",
     setting="preset `eyeriss`; statistical zero-maps with the published zeros of the IFMs, which count zero padding "
     "(CONV2's are at 38.7 %, a real image's at 12 % without and 33 % with padding); mappings searched, not given",

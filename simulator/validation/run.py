@@ -52,9 +52,10 @@ def page(rows: Sequence[Row]) -> str:
     parts = [
         "# Validation\n",
         f"Made by `fmapsim validate --markdown docs/validation.md` (fmapsim {VERSION}); no figure is "
-        "written by hand. Error is simulated over published, less one. “Agrees” says whether it is within the tolerance that the project "
-        "has set itself before the run; rows without one are shown for information. DRAM against DRAMsim3 and "
-        "Ramulator stands in [memory.md](memory.md).\n",
+        "written by hand. Error is simulated over published, less one. “Agrees” says whether it is within the "
+        "tolerance "
+        "that the project has set itself before the run; rows without one are shown for information. DRAM against "
+        "DRAMsim3 and Ramulator stands in [memory.md](memory.md).\n",
         "| reference | rows | with a tolerance | within it | mean absolute error |\n|---|---:|---:|---:|---:|",
     ]
     for reference in references:

@@ -13,7 +13,8 @@ REFERENCE = Reference(
     source="cycles measured on one core at 940 MHz, published with PyTorchSim (MICRO 2025); other simulators' mean "
     "absolute error over convolutions, GEMMs, attention and networks: mNPUSim 124 %, Timeloop 60 %, SCALE-Sim v3 "
     "55 %, MAESTRO 47 %",
-    setting="preset `tpu-v3`; networks from their shapes, batch 1; BERT-base at sequence length 64, at which Timeloop's "
+    setting="preset `tpu-v3`; networks from their shapes, batch 1; BERT-base at sequence length 64, at which "
+    "Timeloop's "
     "published 169,984 cycles are its ideal",
     explanation="",
 )

@@ -26,7 +26,7 @@ def test_scale_sim_is_equal_to_the_cycle_and_access() -> None:
 
 
 def test_eyeriss_is_the_chip() -> None:
-    """AlexNet: DRAM within 8 % per layer and 3 % in total, processing 10 % and 5 %, exposed DRAM time 25 %, power 20 %."""
+    """AlexNet: DRAM within 8 % per layer, 3 % in total; processing 10 %, 5 %; exposed DRAM time 25 %; power 20 %."""
     rows = [row for row in validate(["eyeriss"]) if row.quantity.startswith("AlexNet")]
     assert sum(row.agrees is not None for row in rows) == 14
     assert not misses(rows)
