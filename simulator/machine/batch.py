@@ -101,10 +101,16 @@ class Batch:
 
         Where the images count as groups, they lie behind each other like channels.
         """
+        stored = self.unplaced(tensor, shape, images)
+        region = self.memory.tensor(self._own(tensor), stored)
+        return stored if region is None else dataclasses.replace(stored, region=region)
+
+    def unplaced(self, tensor: int, shape: Shape, images: int) -> StoredFeatureMap:
+        """The same without a place in DRAM."""
         maps = self.maps(tensor)
         raw = self.in_memory_from_outside(tensor) or self.accelerator.compression.feature_map == "raw"
         own = self.trace.tensors[tensor].shape
-        stored = StoredFeatureMap(
+        return StoredFeatureMap(
             shape=(self.size, *own),
             bits=self.accelerator.precision.ifm,
             codec="raw" if raw else self.accelerator.compression.feature_map,
@@ -114,8 +120,6 @@ class Batch:
             layout=self._layouts[tensor],
             part=self._part(tensor),
         )
-        region = self.memory.tensor(self._own(tensor), stored)
-        return stored if region is None else dataclasses.replace(stored, region=region)
 
     def _own(self, tensor: int) -> int:
         """The tensor that is in memory where `tensor` is a copy or permutation of it that was never stored itself."""

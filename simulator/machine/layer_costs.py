@@ -16,6 +16,7 @@ from simulator.machine.memory_map import MemoryMap
 from simulator.machine.pipeline import LayerWork, OperandStream, OutputStream
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.schedule import LayerSchedule, changes
+from simulator.trace.records import Shape
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -134,15 +135,18 @@ def input_boxes(schedule: LayerSchedule, index: int) -> Boxes:
     )
 
 
-def output_boxes(schedule: LayerSchedule) -> Boxes:
-    """The boxes of the OFM that visits write, one per (group tile, resident block of outputs, position tile)."""
-    nest = schedule.nest
+def output_boxes(schedule: LayerSchedule, shape: Shape | None = None) -> Boxes:
+    """The boxes of the OFM that visits write, one per (group tile, resident block of outputs, position tile).
+
+    shape: the same of another feature map (C, H, W) that goes with the OFM in proportion, by default the OFM itself.
+    """
+    nest = schedule.nest if shape is None else dataclasses.replace(schedule.nest, ofm=shape)
     counts = (schedule.groups.count, schedule.residents.count, schedule.position_tiles)
     g, m, s = (axis.ravel() for axis in np.indices(counts, dtype=np.int64))
     image, row, column = schedule.position_index(s)
     return Boxes(
         (schedule.images.start[image], schedule.images.stop[image]),
-        (
+        nest.ofm_channels(
             schedule.groups.start[g] * nest.k + schedule.residents.start[m],
             (schedule.groups.stop[g] - 1) * nest.k + schedule.residents.stop[m],
         ),
@@ -215,65 +219,6 @@ def right_operand_stream(
     one = loads_of(accelerator, stored_tiles(tensor, boxes), order, tensor.region)
     room = ceil_div(np.minimum(one.elements, boxes.elements[order]) * accelerator.precision.ifm, 8)
     return _kernel_stream(accelerator, loads, one, room), one.traffic
-
-
-@dataclass(frozen=True)
-class OutputTraffic:
-    """What the OFM side moves: finished elements, and psums spilled and fetched again."""
-
-    ofm: OperandTraffic
-    psum_writes: OperandTraffic
-    psum_reads: OperandTraffic
-
-
-def output_stream(
-    schedule: LayerSchedule,
-    accelerator: Accelerator,
-    tensor: StoredFeatureMap,
-    step_cycles: Ints,
-    post_rate: int,
-    psum_region: Region | None,
-) -> tuple[OutputStream, OutputTraffic]:
-    """The OFM side: a tile is stored once its last channel is in; psums spill when the array leaves it before that.
-
-    post_rate: finished elements that leave the post-processing unit in a cycle, while the array produces them. What is
-    not through by the end of the tile's visit (`step_cycles`) holds up the store.
-    """
-    steps = schedule.steps
-    opens = changes(steps.g, steps.m, steps.s)
-    closes = np.append(opens[1:], True)
-    tile = (steps.g * schedule.residents.count + steps.m) * schedule.position_tiles + steps.s
-    first = steps.c[opens] == 0
-    last = steps.c[closes] == schedule.channels.count - 1
-    opened, closed = tile[opens], tile[closes]
-
-    boxes = output_boxes(schedule)
-    finished = loads_of(accelerator, stored_tiles(tensor, boxes), closed[last], tensor.region, write=True)
-    store_runs = tuple(part.spread(last) for part in finished.runs)
-    restore_runs: tuple[BurstRuns, ...] = ()
-    restore, store = np.zeros(len(opened), np.int64), np.zeros(len(closed), np.int64)
-    store[last] = finished.duration_ps
-    reads = writes = OperandTraffic()
-    if not (first.all() and last.all()):
-        psums = dataclasses.replace(
-            tensor, bits=accelerator.precision.psum, codec="raw", nonzero=None, kept=None, part=None
-        )
-        tiles = stored_tiles(psums, boxes)
-        spilled = loads_of(accelerator, tiles, closed[~last], psum_region, write=True)
-        fetched = loads_of(accelerator, tiles, opened[~first], psum_region)
-        store_runs += tuple(part.spread(~last) for part in spilled.runs)
-        restore_runs = tuple(part.spread(~first) for part in fetched.runs)
-        store[~last], restore[~first] = spilled.duration_ps, fetched.duration_ps
-        writes, reads = spilled.traffic, fetched.traffic
-    post = np.zeros(len(closed), np.int64)
-    produced = np.add.reduceat(step_cycles, np.flatnonzero(opens))
-    late = np.maximum(-(-boxes.elements[closed] // post_rate) - produced, 0)
-    post[last] = np.rint(late[last] * accelerator.cycle_ps).astype(np.int64)
-    bits = accelerator.precision.psum if schedule.nest.unit == "array" else accelerator.precision.ofm
-    room = ceil_div(boxes.elements[opened] * bits, 8)
-    slots = slots_of(accelerator, "ofm")
-    stream = OutputStream(opens, closes, restore, store, post, slots, ~last, room, restore_runs, store_runs)
-    return stream, OutputTraffic(finished.traffic, writes, reads)
 
 
 def layer_work(

@@ -84,9 +84,11 @@ def _sequence(
     last = max((index for index, layer in enumerate(schedule.layers) if layer is not None), default=-1)
     for index, layer_schedule in enumerate(schedule.layers):
         if layer_schedule is None:
-            results.append(LayerResult.nothing(batch.trace.layers[index]))
+            host = schedule.host(index)
+            into = batch.trace.layers[host].name if host != index else ""
+            results.append(LayerResult.nothing(batch.trace.layers[index], into))
         else:
-            prepared = prepare_layer(batch, index, layer_schedule)
+            prepared = prepare_layer(batch, index, layer_schedule, schedule.stages.get(index, ()))
             timing = yield from run_layer(env, dram, prepared.work)
             timing.dram = dram.use(drained=index == last)
             results.append(prepared.result(batch.accelerator, timing))

@@ -25,7 +25,8 @@ class Report:
     All tables hold means over the simulated batches (one batch is one image unless the simulation said otherwise), so a
     single image's figures are exact counts.
 
-    layers, one row per layer in order of execution: layer, operator, macs_dense, macs_effectual (no operand is zero),
+    layers, one row per layer in order of execution: layer, operator, fused_into (the layer on whose way out this one is
+    done, and which has all its costs; empty for others), macs_dense, macs_effectual (no operand is zero),
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
     (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers), stall_ifm_cycles …
     stall_drain_cycles (what the array waited for; stall = buffer_stall + these), utilisation (MACs performed or gated
@@ -143,6 +144,7 @@ def _layer_row(layer: LayerResult) -> dict[str, Any]:
     return {
         "layer": layer.name,
         "operator": layer.operator,
+        "fused_into": layer.fused_into,
         "macs_dense": layer.macs.dense,
         "macs_effectual": layer.macs.effectual,
         "macs_performed": layer.macs.performed,
