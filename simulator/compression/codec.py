@@ -19,6 +19,9 @@ class Codec(Protocol):
     def index_bits(self, elements: npt.ArrayLike, nonzeros: npt.ArrayLike, word_bits: int) -> Ints:
         """Bits that say which values are zero."""
 
+    def expected_ratio(self, density: float, word_bits: int) -> float:
+        """Stored over raw bits where that share of the elements, anywhere among them, is not zero."""
+
 
 class Raw:
     """No compression: every element is stored."""
@@ -32,6 +35,10 @@ class Raw:
     def index_bits(self, elements: npt.ArrayLike, nonzeros: npt.ArrayLike, word_bits: int) -> Ints:
         """None."""
         return np.zeros_like(np.asarray(elements, np.int64))
+
+    def expected_ratio(self, density: float, word_bits: int) -> float:
+        """1."""
+        return 1.0
 
 
 class Bitmap:
@@ -53,6 +60,10 @@ class Bitmap:
         """One bit per element of a block that is stored compressed."""
         elements, nonzeros = np.asarray(elements, np.int64), np.asarray(nonzeros, np.int64)
         return np.where(self._helps(elements, nonzeros, word_bits), elements, 0)
+
+    def expected_ratio(self, density: float, word_bits: int) -> float:
+        """d + 1/w, or 1 where that is smaller."""
+        return min(1.0, density + 1 / word_bits)
 
     @staticmethod
     def _helps(elements: Ints, nonzeros: Ints, word_bits: int) -> npt.NDArray[np.bool_]:
