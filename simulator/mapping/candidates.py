@@ -18,7 +18,7 @@ from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.tile_sizes import LoopSizes, Positions, coarse, row_sizes
-from simulator.mapping.tiles import Ints, Tiles
+from simulator.mapping.tiles import TILED, Ints, Tiles
 
 Grow = Callable[[Tiles, Ints], Tiles]
 """Candidates with a size for each of one more loop, given by index from the smallest to the largest."""
@@ -54,6 +54,11 @@ def smallest(nest: LoopNest, dataflow: Dataflow, fixed: FixedTiles) -> Tiles:
     whole = {loop: getattr(fixed, loop) or getattr(nest, loop) for loop in ("g", "k", "c", "n", "p", "q")}
     whole["m"] = fixed.m or whole["k"]
     return Tiles(**{loop: np.array([small[loop], whole[loop]], np.int64) for loop in small})
+
+
+def nothing() -> Tiles:
+    """No candidates."""
+    return Tiles(*(np.zeros(0, np.int64) for _ in TILED))
 
 
 def _product(*axes: Ints) -> tuple[Ints, ...]:
@@ -135,8 +140,12 @@ def _passes(capacity: Capacity, dataflow: RowStationary, sizes: LoopSizes, fixed
         s, g = _product(np.arange(len(n)), sizes.g)
         one = np.ones_like(g)
         return _fitting(capacity, Tiles(g=g, k=one, c=one, n=n[s], p=p[s], q=one * nest.q, m=one))
-    k, c = _product(coarse(nest.k, sizes.k), coarse(nest.c, sizes.c))
-    k, c = (np.append(axis, more) for axis, more in ((k, sizes.k[[0, 0]]), (c, sizes.c[[0, -1]])))
+    if not len(p):
+        return nothing()
+    k, c = _product(sizes.k, coarse(nest.c, sizes.c))
+    one = np.ones_like(k)
+    small = Tiles(g=one, k=k, c=c, n=one * n[0], p=one * p[0], q=one * nest.q, m=k)
+    k, c = (axis[capacity.fits(small, copies=False)] for axis in (k, c))
     several, which = np.unique(sets, return_inverse=True)
     shares = dataflow.pass_of(several[:, None], k, c, np.ones(1, np.int64), nest.r, nest.s)
     s, j = np.nonzero((shares.p > 0)[which])
