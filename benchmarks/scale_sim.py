@@ -2,20 +2,20 @@
 
 import csv
 import json
-import runpy
-import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.options import Options
-from benchmarks.process import ROOT, Measured, ProcessError, least, measure, repeated, task
+from benchmarks.peer import peer_python
+from benchmarks.process import Measured, ProcessError, least, measure, repeated, task
 from benchmarks.results import Row, skipped
+from simulator.validation.scale_sim import ALEXNET_CSV
 
 NAME = "scale_sim"
 PRESET = "scale-sim-32-ws"
 REQUIREMENTS = ("scalesim==3.0.0", "numpy<2")
+"""It does not run with numpy 2."""
 VENV = Path(__file__).resolve().parent / ".venv-scalesim"
 BOUND = 100.0
 REPEATS = 3
@@ -56,7 +56,7 @@ SparsitySupport = false
 def run(options: Options) -> Iterator[Row]:
     """CPU time, peak memory and compute cycles of both; SCALE-Sim once, without writing its traces to disk."""
     try:
-        python = peer_python()
+        python = peer_python(VENV, REQUIREMENTS)
     except ProcessError as error:
         yield skipped(NAME, "SCALE-Sim 3.0.0", f"cannot be installed: {error}")
         return
@@ -88,8 +88,7 @@ def run(options: Options) -> Iterator[Row]:
 
 def topology(layers: int | None = None) -> str:
     """The topology file of the reference cycles, or its first layers."""
-    text: str = runpy.run_path(str(ROOT / "tests" / "reference" / "scale_sim.py"))["ALEXNET_CSV"]
-    lines = text.splitlines(keepends=True)
+    lines = ALEXNET_CSV.splitlines(keepends=True)
     return "".join(lines if layers is None else lines[: 1 + layers])
 
 
@@ -103,22 +102,6 @@ def compute_cycles(report: str) -> list[int]:
     """Cycles without stalls per layer from COMPUTE_REPORT.csv."""
     rows = csv.DictReader(report.splitlines(), skipinitialspace=True)
     return [int(float(row["Total Cycles"])) - int(float(row["Stall Cycles"])) for row in rows]
-
-
-def peer_python() -> Path:
-    """The Python of a virtual environment that holds SCALE-Sim, made when it is missing.
-
-    It needs one of its own because it does not run with numpy 2. Raises ProcessError when it cannot be installed.
-    """
-    python = VENV / "bin" / "python"
-    ready = VENV / ".ready"
-    if not (ready.is_file() and ready.read_text() == " ".join(REQUIREMENTS)):
-        shutil.rmtree(VENV, ignore_errors=True)
-        measure([sys.executable, "-m", "venv", VENV])
-        (VENV / ".gitignore").write_text("*\n")
-        measure([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS])
-        ready.write_text(" ".join(REQUIREMENTS))
-    return python
 
 
 def _peer(python: Path, folder: Path, csv_file: Path, text: str) -> tuple[Measured, list[int]]:

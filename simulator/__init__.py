@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from simulator.report.report import Report
     from simulator.report.save import load_report, save_report
     from simulator.trace.records import Layer
-    from simulator.trace.shapes import conv_layer, linear_layer, trace_from_layers
+    from simulator.trace.shapes import conv_layer, layer_norm_layer, linear_layer, softmax_layer, trace_from_layers
     from simulator.trace.topology import trace_from_topology
     from simulator.trace.trace import Trace, load_trace, network_trace, network_trace_names, trace_names
+    from simulator.trace.transformer import attention_trace, bert_trace, transformer_trace
 
 __version__ = VERSION
 
@@ -37,8 +38,11 @@ _HOMES = {
     "Layer": "simulator.trace.records",
     "Report": "simulator.report.report",
     "Trace": "simulator.trace.trace",
+    "attention_trace": "simulator.trace.transformer",
+    "bert_trace": "simulator.trace.transformer",
     "compare": "simulator.report.compare",
     "conv_layer": "simulator.trace.shapes",
+    "layer_norm_layer": "simulator.trace.shapes",
     "linear_layer": "simulator.trace.shapes",
     "load_accelerator": "simulator.hardware.load",
     "load_report": "simulator.report.save",
@@ -48,9 +52,11 @@ _HOMES = {
     "preset_names": "simulator.hardware.load",
     "save_report": "simulator.report.save",
     "simulate": "simulator.api",
+    "softmax_layer": "simulator.trace.shapes",
     "trace_from_layers": "simulator.trace.shapes",
     "trace_from_topology": "simulator.trace.topology",
     "trace_names": "simulator.trace.trace",
+    "transformer_trace": "simulator.trace.transformer",
 }
 
 
@@ -72,9 +78,12 @@ __all__ = [
     "Report",
     "Trace",
     "__version__",
+    "attention_trace",
+    "bert_trace",
     "compare",
     "conv_layer",
     "extract",
+    "layer_norm_layer",
     "linear_layer",
     "load_accelerator",
     "load_report",
@@ -84,7 +93,9 @@ __all__ = [
     "preset_names",
     "save_report",
     "simulate",
+    "softmax_layer",
     "trace_from_layers",
     "trace_from_topology",
     "trace_names",
+    "transformer_trace",
 ]

@@ -36,6 +36,7 @@ def simulate(
         "fmapsim": VERSION,
         "trace": trace.name,
         "trace_has_maps": trace.has_maps,
+        "trace_statistical": trace.statistical,
         "trace_provenance": dict(trace.provenance),
         "accuracy": vars(trace.accuracy) if trace.accuracy else None,
         "accelerator": hardware.name,
@@ -52,7 +53,7 @@ def simulate(
             "side": unit.side,
         },
         "clock_hz": hardware.clock,
-        "array_macs": hardware.array.macs,
+        "array_macs": hardware.macs,
         "dram_bandwidth_bytes_per_second": hardware.dram.bandwidth,
     }
     return build_report(runs, meta)

@@ -15,6 +15,7 @@ from simulator.commands.extract import extract
 from simulator.commands.networks import networks
 from simulator.commands.simulate import simulate
 from simulator.commands.terminal import complain, help_if_alone
+from simulator.commands.validate import validate
 from simulator.errors import InputError
 from simulator.version import VERSION
 
@@ -54,6 +55,7 @@ app.command()(networks)
 app.command()(extract)
 app.command()(simulate)
 app.command()(compare)
+app.command()(validate)
 app.add_typer(trace.app, name="trace")
 app.add_typer(hardware.app, name="hardware")
 app.add_typer(dram.app, name="dram")

@@ -15,6 +15,8 @@ from pathlib import Path
 from simulator.extract.extract import extract_shapes
 from simulator.extract.networks.registry import network_names, network_spec
 from simulator.trace.file import SUFFIX
+from simulator.trace.trace import Trace
+from simulator.trace.transformer import BERT, bert_trace
 
 HERE = Path(__file__).resolve().parent
 NETWORKS = {
@@ -35,8 +37,14 @@ def record_shapes() -> None:
         spec = network_spec(name)
         with torch.device("meta"):
             model = spec.build()
-        path = extract_shapes(model, spec.input_shape, name=name).save(HERE / "shapes" / f"{name}{SUFFIX}")
-        print(f"{path.stat().st_size / 1e3:8.1f} kB  {path.relative_to(HERE)}")
+        _save_shapes(extract_shapes(model, spec.input_shape, name=name))
+    for name in BERT:
+        _save_shapes(bert_trace(name))
+
+
+def _save_shapes(trace: Trace) -> None:
+    path = trace.save(HERE / "shapes" / f"{trace.name}{SUFFIX}")
+    print(f"{path.stat().st_size / 1e3:8.1f} kB  {path.relative_to(HERE)}")
 
 
 def record_networks(data: Path) -> None:

@@ -47,7 +47,7 @@ def list_accelerators(as_json: JSON = False) -> None:
 def _figures(accelerator: "Accelerator") -> tuple[str, str, str, str]:
     """MACs, clock, buffers and DRAM in a few characters each."""
     return (
-        f"{accelerator.array.macs:,}",
+        f"{accelerator.macs:,}",
         rounded(accelerator.clock, FREQUENCY),
         rounded(_buffer_bytes(accelerator), SIZE, 1024),
         rounded(accelerator.dram.bandwidth, BANDWIDTH),
@@ -67,7 +67,7 @@ def _overview(accelerator: "Accelerator") -> dict[str, Any]:
     return {
         "name": accelerator.name,
         "description": accelerator.description,
-        "macs": accelerator.array.macs,
+        "macs": accelerator.macs,
         "clock_hz": accelerator.clock,
         "buffer_bytes": _buffer_bytes(accelerator),
         "dram": accelerator.dram.name,

@@ -1,78 +1,71 @@
-"""What a codec answers: the size of a block of elements from how many of them are not zero."""
+"""What a codec answers: the sizes of units of elements from where they are not zero."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
-class Codec(Protocol):
-    """Sizes of blocks that can be addressed and decoded on their own."""
+@dataclass(frozen=True)
+class Units:
+    """Units of equal length, in blocks that lie apart in memory.
 
-    name: str
+    elements: those of a unit. nonzeros: how many of them are not zero, [blocks, units]. positions: which ones, as a
+    function that makes [blocks, units, elements] in storage order; codecs to which counts are enough never call it.
+    """
 
-    def data_bits(self, elements: npt.ArrayLike, nonzeros: npt.ArrayLike, word_bits: int) -> Ints:
-        """Bits that hold values."""
+    elements: int
+    nonzeros: Ints
+    positions: Callable[[], Bools]
 
-    def index_bits(self, elements: npt.ArrayLike, nonzeros: npt.ArrayLike, word_bits: int) -> Ints:
-        """Bits that say which values are zero."""
 
+class Codec(ABC):
+    """How values are stored. streams: whether the units of a block follow each other in one stream of codes, which is
+    decoded from its beginning; else a unit is decoded on its own.
+    """
+
+    name: ClassVar[str]
+    streams: ClassVar[bool] = False
+
+    @abstractmethod
+    def unit_bits(self, units: Units, word_bits: int) -> tuple[Ints, Ints]:
+        """Bits of every unit that hold values, and bits that say which are zero: [blocks, units] each."""
+
+    @abstractmethod
+    def largest_bits(self, elements: int, word_bits: int) -> int:
+        """Bits that a block of so many elements takes up at most."""
+
+    @abstractmethod
+    def zero_bits(self, zeros: npt.ArrayLike, index_bits: npt.ArrayLike, word_bits: int) -> Ints:
+        """Bits that so many zeros take up in a unit with so many index bits."""
+
+    @abstractmethod
     def expected_ratio(self, density: float, word_bits: int) -> float:
         """Stored over raw bits where that share of the elements, anywhere among them, is not zero."""
 
 
-class Raw:
-    """No compression: every element is stored."""
+class CountedCodec(Codec):
+    """A codec whose sizes depend on how many elements are not zero, wherever they are."""
 
-    name = "raw"
-
+    @abstractmethod
     def data_bits(self, elements: npt.ArrayLike, nonzeros: npt.ArrayLike, word_bits: int) -> Ints:
-        """All elements."""
-        return np.asarray(elements, np.int64) * word_bits
+        """Bits that hold values."""
 
+    @abstractmethod
     def index_bits(self, elements: npt.ArrayLike, nonzeros: npt.ArrayLike, word_bits: int) -> Ints:
-        """None."""
-        return np.zeros_like(np.asarray(elements, np.int64))
+        """Bits that say which values are zero."""
 
-    def expected_ratio(self, density: float, word_bits: int) -> float:
-        """1."""
-        return 1.0
+    def unit_bits(self, units: Units, word_bits: int) -> tuple[Ints, Ints]:
+        """`data_bits` and `index_bits` of every unit."""
+        counts = units.elements, units.nonzeros, word_bits
+        return self.data_bits(*counts), self.index_bits(*counts)
 
-
-class Bitmap:
-    """Zero-value compression: one bit per element, then the non-zero values.
-
-    n + w·nnz bits (Rhu et al., "Compressing DMA engine", HPCA 2018, arXiv 1705.01626). A block that this would enlarge
-    is stored as it is; the size table tells the two apart.
-    """
-
-    name = "bitmap"
-
-    def data_bits(self, elements: npt.ArrayLike, nonzeros: npt.ArrayLike, word_bits: int) -> Ints:
-        """The non-zero values, or all of them where that is smaller in total."""
-        elements, nonzeros = np.asarray(elements, np.int64), np.asarray(nonzeros, np.int64)
-        raw = elements * word_bits
-        return np.where(self._helps(elements, nonzeros, word_bits), nonzeros * word_bits, raw)
-
-    def index_bits(self, elements: npt.ArrayLike, nonzeros: npt.ArrayLike, word_bits: int) -> Ints:
-        """One bit per element of a block that is stored compressed."""
-        elements, nonzeros = np.asarray(elements, np.int64), np.asarray(nonzeros, np.int64)
-        return np.where(self._helps(elements, nonzeros, word_bits), elements, 0)
-
-    def expected_ratio(self, density: float, word_bits: int) -> float:
-        """d + 1/w, or 1 where that is smaller."""
-        return min(1.0, density + 1 / word_bits)
-
-    @staticmethod
-    def _helps(elements: Ints, nonzeros: Ints, word_bits: int) -> npt.NDArray[np.bool_]:
-        return np.asarray(elements + nonzeros * word_bits < elements * word_bits)
-
-
-_CODECS: dict[str, Codec] = {codec.name: codec for codec in (Raw(), Bitmap())}
-
-
-def codec_of(name: str) -> Codec:
-    """The codec of that name."""
-    return _CODECS[name]
+    def largest_bits(self, elements: int, word_bits: int) -> int:
+        """Those of the block as it is: a codec of this kind stores raw what it would enlarge."""
+        return elements * word_bits

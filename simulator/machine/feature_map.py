@@ -1,9 +1,10 @@
 """A feature map as it lies in DRAM: which bytes a tile of it is, after compression and pruning.
 
 Image by image, block of channels by block, row by row (see `pieces`). A compressed feature map keeps every block at the
-address it would have uncompressed, so that blocks can be found; the codec's unit is a row of a block, W times its lanes
-elements, the units follow each other bit by bit without gaps, and a table holds the size of each, in as many bits as
-the largest unit needs.
+address it would have uncompressed (or as the largest that the codec can make it), so that blocks can be found; the
+codec's unit is a row of a block, W times its lanes elements, the units follow each other bit by bit without gaps, and a
+table holds the size of each, in as many bits as the largest unit needs. A codec that makes one stream of a block needs
+no sizes to decode it from its beginning; a tile that begins inside a block looks up where.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compression import codec_of
+from simulator.compression import Units, codec_of
 from simulator.hardware.layout import LayoutName, lanes_of
 from simulator.machine.dram import RunTable
 from simulator.machine.pieces import (
@@ -73,7 +74,7 @@ class StoredFeatureMap:
     @property
     def block_bytes(self) -> int:
         """Bytes reserved for one block of one image."""
-        return -(-self.shape[2] * self.shape[3] * self.blocks.lanes * self.bits // 8)
+        return -(-codec_of(self.codec).largest_bits(self.shape[2] * self.unit_elements, self.bits) // 8)
 
     @property
     def stored_bytes(self) -> int:
@@ -93,13 +94,21 @@ class StoredFeatureMap:
         else:
             counts = np.count_nonzero(self.nonzero, axis=3).astype(np.int64)
         in_unit = self.blocks.spread(counts).sum(axis=1, dtype=np.int64)
-        codec = codec_of(self.codec)
-        index = codec.index_bits(self.unit_elements, in_unit, self.bits)
-        return codec.data_bits(self.unit_elements, in_unit, self.bits) + index, index
+        data, index = codec_of(self.codec).unit_bits(
+            Units(self.unit_elements, in_unit, self._in_storage_order), self.bits
+        )
+        return data + index, index
+
+    def _in_storage_order(self) -> Bools:
+        """Which elements of every unit are not zero, [N·blocks, H, W·lanes]. Padding counts as zeros."""
+        nonzero = np.ones(self.shape, np.bool_) if self.nonzero is None else self.nonzero
+        return np.moveaxis(self.blocks.spread(nonzero), 1, 3).reshape(-1, self.shape[2], self.unit_elements)
 
     @property
     def table_entry_bits(self) -> int:
-        """Bits of a size table entry: enough for the bytes of a raw unit."""
+        """Bits of a table entry: enough for the bytes of a raw unit, or for any bit of a stream."""
+        if codec_of(self.codec).streams:
+            return (self.block_bytes * 8).bit_length()
         return (-(-self.unit_elements * self.bits // 8)).bit_length()
 
     def without_flags(self) -> "StoredFeatureMap":
@@ -112,7 +121,7 @@ class Skipping:
     """What dynamic pruning could leave out of each tile, and the requests that there would be without it.
 
     Of a raw tensor flagged elements could save their bits. Of a compressed one they could save what they take up while
-    nothing is flagged: an index bit each, or all their bits in a unit that is stored as it is.
+    nothing is flagged (`Codec.zero_bits`).
     """
 
     flagged_bits: Ints
@@ -202,12 +211,21 @@ def _compressed_tiles(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> S
     bits, index_bits = _offsets(sizes), _offsets(index)
     start = bits[block, first]
     table = _byte_runs(tensor, count, owner, block, start, bits[block, last] - start)
+    looked_up = _entries(owner, block, first, last) if codec_of(tensor.codec).streams else last - first
     return StoredTiles(
         merged(table, in_order=True),
         -(-_per_tile(owner, index_bits[block, last] - index_bits[block, first], count) // 8),
-        -(-_per_tile(owner, last - first, count) * tensor.table_entry_bits // 8),
+        -(-_per_tile(owner, looked_up, count) * tensor.table_entry_bits // 8),
         elements,
     )
+
+
+def _entries(owner: Ints, block: Ints, first: Ints, last: Ints) -> Ints:
+    """1 for units at which a tile enters a stream inside: neither at its beginning nor where it has read up to."""
+    inside = first > 0
+    same = (owner[1:] == owner[:-1]) & (block[1:] == block[:-1]) & (first[1:] == last[:-1])
+    inside[1:] &= ~same
+    return inside.astype(np.int64)
 
 
 def _units(tensor: StoredFeatureMap, pieces: Pieces) -> tuple[Ints, Ints, Ints, Ints]:
@@ -228,7 +246,7 @@ def _flagged_bits(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> Ints:
     flagged = np.broadcast_to(flagged, (images, channels, height))
     in_unit = tensor.blocks.spread(flagged).sum(axis=1, dtype=np.int64)
     _, index = tensor.unit_bits()
-    before = _offsets(np.where(index > 0, in_unit, in_unit * tensor.bits))
+    before = _offsets(codec_of(tensor.codec).zero_bits(in_unit, index, tensor.bits))
     owner, block, first, last = _units(tensor, pieces)
     return _per_tile(owner, before[block, last] - before[block, first], count)
 

@@ -8,7 +8,7 @@ then be skipped whole. A compressed tile is one block: it is decoded as a whole 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compression import codec_of
+from simulator.compression import counted_codec_of
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.dram import RunTable
 from simulator.machine.feature_map import StoredTiles
@@ -49,7 +49,7 @@ def _slice_layout(schedule: LayerSchedule) -> tuple[Ints, Ints, Ints]:
     position = np.arange(len(tile)) - np.repeat(np.cumsum(slices) - slices, slices)
     group, inside = np.divmod(position, channels.size[c][tile])
     channel = (groups.start[g][tile] + group) * nest.c + channels.start[c][tile] + inside
-    return tile, channel, (outputs.size[k] * nest.r * nest.s)[tile]
+    return tile, channel, (outputs.size[k] * nest.kernel_positions)[tile]
 
 
 def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools | None) -> StoredTiles:
@@ -78,13 +78,13 @@ def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools 
 def _compressed_tiles(schedule: LayerSchedule, accelerator: Accelerator, kernel_nonzero: Bools | None) -> StoredTiles:
     nest = schedule.nest
     sizes = schedule.groups.size[:, None, None] * schedule.outputs.size[:, None] * schedule.channels.size
-    elements = nonzeros = sizes.ravel() * nest.r * nest.s
-    if kernel_nonzero is not None:
+    elements = nonzeros = sizes.ravel() * nest.kernel_positions
+    if kernel_nonzero is not None and not nest.winograd:
         per_slice = kernel_nonzero.reshape(nest.g, nest.k, nest.c, -1).sum(axis=3, dtype=np.int64)
         per_tile = np.add.reduceat(per_slice, schedule.groups.start, axis=0)
         per_tile = np.add.reduceat(per_tile, schedule.outputs.start, axis=1)
         nonzeros = np.add.reduceat(per_tile, schedule.channels.start, axis=2).ravel()
-    codec, bits = codec_of(accelerator.compression.kernel), accelerator.precision.kernel
+    codec, bits = counted_codec_of(accelerator.compression.kernel), accelerator.precision.kernel
     index = -(-codec.index_bits(elements, nonzeros, bits) // 8)
     total = -(-(codec.data_bits(elements, nonzeros, bits) + codec.index_bits(elements, nonzeros, bits)) // 8)
     burst = accelerator.dram.burst

@@ -87,7 +87,7 @@ class PreparedLayer:
             buffer_stall_cycles=self.buffer_stall_cycles,
             timing=timing,
             cycle_ps=accelerator.cycle_ps,
-            array_macs=accelerator.array.macs,
+            array_macs=accelerator.macs,
             traffic=self.traffic,
             energy_pj=energy,
             row_hits=self.row_hits if used is None else used.row_hits,

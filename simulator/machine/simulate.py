@@ -45,8 +45,8 @@ def run_all(
 def image_batches(trace: Trace, images: Sequence[int] | None, batch: int) -> list[list[int]]:
     """The images to simulate, in batches; [[]] for a trace of shapes only.
 
-    None means all. Raises InputError for an image that the trace does not hold, or when the number of images is no
-    multiple of the batch.
+    None means all, or the first batch of a statistical trace, which has no last image. Raises InputError for an image
+    that the trace does not hold, or when the number of images is no multiple of the batch.
     """
     if batch < 1:
         raise InputError(f"batch: found {batch}, expected 1 or more")
@@ -54,7 +54,8 @@ def image_batches(trace: Trace, images: Sequence[int] | None, batch: int) -> lis
         if images is not None and len(images) > 0:
             raise InputError(f"trace '{trace.name}' holds shapes only, so there are no images to select")
         return [[]]
-    chosen = list(range(trace.image_count)) if images is None else [int(image) for image in images]
+    count = batch if trace.statistical else trace.image_count
+    chosen = list(range(count)) if images is None else [int(image) for image in images]
     if not chosen:
         raise InputError(f"no image selected; trace '{trace.name}' holds {trace.image_count}")
     for image in chosen:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simulator.hardware.accelerator import Accelerator, Zeros
+from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.array import Zeros
 from simulator.mapping.dataflow import TileSizes, dataflow_of
 from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, PadAccesses, ceil_div
 from simulator.mapping.dataflow.row_stationary import RowStationary
@@ -108,7 +109,8 @@ def mac_counts(
 
     met holds `window_counts` per image of the batch, kernel_nonzero is [G·K, C, R, S] or None when no weight is zero.
     working [G·C, position tiles] says which input channels the array works on after dynamic pruning, None for all: a
-    channel that is not worked on has no non-zero element there.
+    channel that is not worked on has no non-zero element there. With Winograd all products of the channels worked on
+    are performed, those that it saves are skipped, and no more than the performed ones count as effectual.
     """
     nest = schedule.nest
     kernels = kernel_counts(nest, kernel_nonzero, 0, nest.k).reshape(nest.g * nest.c, -1)
@@ -124,11 +126,16 @@ def mac_counts(
     def macs(ifm_side: Ints, kernel_side: Ints) -> int:
         return int((ifm_side * kernel_side).sum())
 
+    effectual = macs(nonzero, kernels)
+    if nest.winograd:
+        present = macs(every_position, every_output)
+        performed = -(-present * nest.multiplications // nest.macs)
+        return MacCounts(nest.macs, min(effectual, performed), performed, 0, nest.macs - performed)
     performed = macs(
         every_position if zeros.ifm == "none" else nonzero, every_output if zeros.kernel == "none" else kernels
     )
     left = macs(nonzero if zeros.ifm == "skip" else every_position, kernels if zeros.kernel == "skip" else every_output)
-    return MacCounts(nest.macs, macs(nonzero, kernels), performed, left - performed, nest.macs - left)
+    return MacCounts(nest.macs, effectual, performed, left - performed, nest.macs - left)
 
 
 def tile_sizes(
@@ -164,6 +171,8 @@ def tile_sizes(
         ifm_elements=g * n * c * ifm_rows * ifm_columns,
         ifm_rows=ifm_rows,
         ofm_elements=g * n * k * (ofm_rows[1] - ofm_rows[0]) * (ofm_columns[1] - ofm_columns[0]),
+        stride=nest.stride if nest.windowed else (1, 1),
+        winograd=nest.winograd,
     )
 
 
@@ -188,7 +197,7 @@ def array_work(
     working [G·C, position tiles] says which input channels the array works on for a tile of positions, None for all.
     tile_met (`tiled_window_counts` per image of the batch) is needed where the array skips zeros.
     """
-    dataflow = dataflow_of(accelerator.array)
+    dataflow = dataflow_of(accelerator)
     padding = accelerator.buffers.ifm.holds_padding
     every = tile_sizes(schedule, padding=padding)
     lanes = dataflow.lanes(every)
@@ -218,7 +227,7 @@ def working_channels(schedule: LayerSchedule, accelerator: Accelerator, active: 
     if active is None or accelerator.pruning.unrolled_channels == "compact":
         return active
     nest = schedule.nest
-    lanes = dataflow_of(accelerator.array).lanes(tile_sizes(schedule))
+    lanes = dataflow_of(accelerator).lanes(tile_sizes(schedule))
     by_group = active.reshape(nest.g, nest.c, -1)
     axis, blocks, width = (0, schedule.groups, lanes.groups) if nest.c == 1 else (1, schedule.channels, lanes.channels)
     size = by_group.shape[axis]

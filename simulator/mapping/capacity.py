@@ -50,7 +50,7 @@ def tile_bytes(nest: LoopNest, accelerator: Accelerator, tile: Tiles) -> dict[Op
     precision = accelerator.precision
     ifm = ifm_tile_elements(nest, tile, accelerator.buffers.ifm.holds_padding)
     array = nest.unit == "array"
-    kernel = tile.g * tile.k * tile.c * (nest.r * nest.s) if array else np.zeros_like(tile.g)
+    kernel = tile.g * tile.k * tile.c * nest.kernel_positions if array else np.zeros_like(tile.g)
     ofm_bits = precision.psum if array else precision.ofm
     return {
         "ifm": ceil_div(ifm * precision.ifm, 8),

@@ -38,7 +38,7 @@ def layer_energy_pj(
     total = total + _dma_side(nest, accelerator, tile, storage, loads)
     if nest.unit == "vector":
         return total + _vector_side(nest, accelerator, tile, storage)
-    return total + _array_side(nest, accelerator, dataflow, tile, sizes) + nest.macs * energy.mac
+    return total + _array_side(nest, accelerator, dataflow, tile, sizes) + nest.multiplications * energy.mac
 
 
 def _dma_side(nest: LoopNest, accelerator: Accelerator, tile: Tiles, storage: Storage, loads: Reuse) -> Floats:

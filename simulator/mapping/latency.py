@@ -38,6 +38,8 @@ def tile_sizes(nest: LoopNest, accelerator: Accelerator, tile: Tiles) -> TileSiz
         ifm_elements=ifm_tile_elements(nest, tile, padding),
         ifm_rows=nest.window_rows(tile.p, padding),
         ofm_elements=ofm_tile_elements(nest, tile, tile.k),
+        stride=nest.stride if nest.windowed else (1, 1),
+        winograd=nest.winograd,
     )
 
 

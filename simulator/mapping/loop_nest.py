@@ -1,5 +1,6 @@
 """The loops of one layer, and which part of the IFM and OFM a range of them touches."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +21,7 @@ class LoopNest:
     multiply-accumulates, `vector` for pooling and element-wise work (G then counts channels and K = C = 1 where the
     operator keeps them apart). inputs: the (C, H, W) of each tensor it reads; ofm its (K, H, W). windowed: whether
     neighbouring positions read overlapping IFM windows; else rows and columns map in proportion. two_activations: the
-    kernel is a feature map too.
+    kernel is a feature map too. winograd: the layer runs as F(2×2, 3×3) on kernels that are stored transformed.
     """
 
     unit: Literal["array", "vector"]
@@ -39,6 +40,7 @@ class LoopNest:
     ofm: Shape
     windowed: bool
     two_activations: bool = False
+    winograd: bool = False
 
     @property
     def macs(self) -> int:
@@ -48,9 +50,21 @@ class LoopNest:
         return self.n * self.g * self.k * self.c * self.p * self.q * self.r * self.s
 
     @property
+    def kernel_positions(self) -> int:
+        """Stored elements of a kernel per channel: R·S, or 16 with Winograd."""
+        return 16 if self.winograd else self.r * self.s
+
+    @property
     def kernel_elements(self) -> int:
-        """Elements of all kernels, 0 on the vector unit."""
-        return self.g * self.k * self.c * self.r * self.s if self.unit == "array" else 0
+        """Stored elements of all kernels, 0 on the vector unit."""
+        return self.g * self.k * self.c * self.kernel_positions if self.unit == "array" else 0
+
+    @property
+    def multiplications(self) -> int:
+        """Products that a dense run takes: as many as MACs, but with Winograd 16 per block of 2×2 outputs."""
+        if not self.winograd:
+            return self.macs
+        return self.n * self.g * self.k * self.c * 16 * -(-self.p // 2) * -(-self.q // 2)
 
     def input_rows(self, start: npt.ArrayLike, stop: npt.ArrayLike, index: int = 0) -> tuple[Ints, Ints]:
         """The rows [first, last) of input `index` that positions [start, stop) of loop P read."""
@@ -109,8 +123,8 @@ def _proportional(start: npt.ArrayLike, stop: npt.ArrayLike, loop: int, size: in
     return first, last
 
 
-def loop_nest(trace: Trace, layer: Layer, batch: int = 1) -> LoopNest:
-    """The loops of `layer` for `batch` images.
+def loop_nest(trace: Trace, layer: Layer, batch: int = 1, *, winograd: bool = False) -> LoopNest:
+    """The loops of `layer` for `batch` images. winograd: use it where it can be used and saves products.
 
     A transposed convolution runs over the positions of its IFM. The right operand of a product of two activations
     belongs to its image, so the images become groups.
@@ -122,7 +136,7 @@ def loop_nest(trace: Trace, layer: Layer, batch: int = 1) -> LoopNest:
         transposed = layer.operator == "conv_transpose"
         positions = layer.ifm[1:] if transposed else layer.ofm[1:]
         own_kernel = layer.two_activations
-        return LoopNest(
+        nest = LoopNest(
             unit="array",
             n=1 if own_kernel else batch,
             g=layer.groups * (batch if own_kernel else 1),
@@ -140,6 +154,10 @@ def loop_nest(trace: Trace, layer: Layer, batch: int = 1) -> LoopNest:
             windowed=not transposed,
             two_activations=own_kernel,
         )
+        if winograd and _suits_winograd(layer):
+            blocked = dataclasses.replace(nest, winograd=True)
+            return blocked if blocked.multiplications < nest.macs else nest
+        return nest
     windowed = layer.window != (1, 1)
     return LoopNest(
         unit="vector",
@@ -158,3 +176,8 @@ def loop_nest(trace: Trace, layer: Layer, batch: int = 1) -> LoopNest:
         ofm=layer.ofm,
         windowed=windowed,
     )
+
+
+def _suits_winograd(layer: Layer) -> bool:
+    dense = layer.operator == "conv" and layer.groups == 1 and layer.kernel is not None and layer.kernel[2:] == (3, 3)
+    return dense and layer.stride == (1, 1) and layer.dilation == (1, 1)

@@ -31,7 +31,7 @@ def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
         if index in free:
             schedules.append(None)
             continue
-        nest = loop_nest(trace, layer, batch)
+        nest = loop_nest(trace, layer, batch, winograd=accelerator.array.winograd)
         try:
             schedules.append(best_schedule(nest, accelerator, tensors.of_layer(layer, nest)))
         except InputError as error:

@@ -1,6 +1,6 @@
 """How a network's tensors will lie in memory, as far as the planner can tell from a trace."""
 
-from simulator.compression.codec import codec_of
+from simulator.compression.registry import codec_of
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.layout import lanes_of
 from simulator.mapping.burst_waste import Storage, Stored

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from simulator.compression.codec import codec_of
+from simulator.compression.registry import codec_of
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.layout import lanes_of
@@ -50,7 +50,7 @@ def best_schedule(
     names the buffer.
     """
     storage = storage or _default_storage(nest, accelerator)
-    capacity, dataflow = Capacity(nest, accelerator), dataflow_of(accelerator.array)
+    capacity, dataflow = Capacity(nest, accelerator), dataflow_of(accelerator)
     tile = candidates(capacity, dataflow, storage, fixed)
     if not tile.count:
         raise InputError(capacity.why_not(smallest(nest, dataflow, fixed)))

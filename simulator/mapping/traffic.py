@@ -101,7 +101,7 @@ def _kernel_layer_bytes(nest: LoopNest, accelerator: Accelerator, tile: Tiles) -
     whole = nest.kernel_elements
     if burst * 8 <= bits:
         return np.full(tile.count, whole * bits / 8)
-    slices = tile.g * tile.k * tile.c * (nest.r * nest.s)
+    slices = tile.g * tile.k * tile.c * nest.kernel_positions
     waste = np.where(slices >= whole, 1.0, burst_waste(slices * (bits / 8), bits / 8, burst))
     return np.asarray(whole * bits / 8 * waste, np.float64)
 

@@ -37,8 +37,8 @@ class Report:
     another's), tiles, tiling.
 
     skippable_bytes are the elements that dynamic pruning flagged among those that IFM loads and OFM stores would have
-    moved: their bits as stored raw; of a compressed tensor one index bit each, or all bits where the codec's unit is
-    stored as it is. skipped_bytes is what that kept from moving: whole bursts with nothing flagged minus whole bursts
+    moved: their bits as stored raw; of a compressed tensor what zeros take up in its codec (a bit each in a
+    bitmap). skipped_bytes is what that kept from moving: whole bursts with nothing flagged minus whole bursts
     with flags, in the same tiles; size tables and flags count in neither. skip_lost_percent is what layout and bursts
     lose, 100·(1 − skipped / skippable): 0 when nothing is skippable, and 0 too when more is skipped than skippable,
     because a burst that goes as a whole takes bytes along that no tile needed.

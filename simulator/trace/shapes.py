@@ -49,6 +49,16 @@ def linear_layer(name: str, features: int, outputs: int, rows: int = 1) -> Layer
     return Layer(name, "linear", (features, rows, 1), (outputs, rows, 1), (outputs, features, 1, 1))
 
 
+def softmax_layer(name: str, features: int, rows: int = 1) -> Layer:
+    """A softmax over a [rows, features] matrix; `features` may be those of several heads side by side."""
+    return Layer(name, "softmax", (features, rows, 1), (features, rows, 1))
+
+
+def layer_norm_layer(name: str, features: int, rows: int = 1) -> Layer:
+    """A normalisation of each row of a [rows, features] matrix."""
+    return Layer(name, "layer_norm", (features, rows, 1), (features, rows, 1))
+
+
 def trace_from_layers(name: str, layers: Iterable[Layer]) -> Trace:
     """A trace of shapes only.
 

@@ -12,13 +12,15 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.resources import shipped_folder
 from simulator.trace import zero_map
+from simulator.trace.densities import Densities, statistical_trace
 from simulator.trace.file import SUFFIX, Arrays, FileArrays, MemoryArrays, TraceSpool
 from simulator.trace.records import Accuracy, Layer, RecordedPruning, Shape, Tensor
+from simulator.trace.statistical import StatisticalArrays
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a network did on `image_count` images; with 0 images it holds shapes only.
+    """What a network did on `image_count` images; with 0 images it holds shapes only, or is statistical.
 
     layers stand in the order of execution; `Layer.inputs` and `Layer.output` index `tensors`. provenance says where the
     weights and images came from and the command that made the trace.
@@ -35,8 +37,31 @@ class Trace:
 
     @property
     def has_maps(self) -> bool:
-        """Whether zero-maps were recorded; without them everything counts as non-zero."""
-        return self.image_count > 0
+        """Whether there are zero-maps; without them everything counts as non-zero."""
+        return self.image_count > 0 or self.statistical
+
+    @property
+    def statistical(self) -> bool:
+        """Whether its zeros are drawn at random, for any number of images (`with_densities`), and not recorded."""
+        return isinstance(self.arrays, StatisticalArrays)
+
+    def with_densities(
+        self, densities: Densities, kernel_densities: Mapping[str, float] | None = None, seed: int = 0
+    ) -> "Trace":
+        """A statistical trace of the same network: zeros drawn at random instead of recorded ones.
+
+        densities: by layer (IFM density, OFM density), the shares of non-zeros, None where a side states none.
+        kernel_densities: the share of non-zero weights by layer. Of every tensor of n elements exactly
+        round(density · n) are not zero, anywhere in it; maps depend on (seed, tensor, image) alone, for any image
+        number. A tensor holds what its writer states, or else what its first reader states; one that nobody states a
+        density of is dense. A layer whose IFM density is another than that of the stored tensor reads a map of its
+        own, as if the tensor had been stored with that. An IFM density goes for all inputs of an operator without a
+        kernel, and for the left operand of a product of two activations.
+
+        Raises InputError for a layer that the trace does not have, a density outside 0..1, a concatenation (its parts
+        say what it holds), a kernel density of an operator without weights, or a negative seed.
+        """
+        return statistical_trace(self, densities, kernel_densities, seed)
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -56,7 +81,9 @@ class Trace:
 
     def check_image(self, image: int) -> None:
         """Raises InputError when the trace does not hold `image`."""
-        if not 0 <= image < self.image_count:
+        if self.statistical and image < 0:
+            raise InputError(f"trace '{self.name}': no image {image}; the first is 0")
+        if not self.statistical and not 0 <= image < self.image_count:
             raise InputError(f"trace '{self.name}': no image {image}; it holds {self.image_count} (0 is the first)")
 
     def zeros(self, layer_name: str, image: int = 0, operand: str = "ifm") -> zero_map.Bools:
@@ -117,7 +144,12 @@ class Trace:
         return flat.view(np.bool_).reshape(layer.kernel)
 
     def save(self, path: str | Path) -> Path:
-        """Writes the trace to `path` (the suffix is added when missing), whole or not at all; returns the path."""
+        """Writes the trace to `path` (the suffix is added when missing), whole or not at all; returns the path.
+
+        Raises InputError for a statistical trace, which has no last image.
+        """
+        if self.statistical:
+            raise InputError(f"trace '{self.name}' is statistical: save its shapes, and call with_densities again")
         path = trace_file_name(path)
         with TraceSpool(path) as spool:
             for index in range(len(self.tensors)):
@@ -180,7 +212,7 @@ def load_trace(name_or_path: str | Path) -> Trace:
 
 
 def network_trace(name: str) -> Trace:
-    """The shapes of a known network, without zero-maps: "resnet50", "paper/mobilenet".
+    """The shapes of a known network, without zero-maps: "resnet50", "paper/mobilenet", "bert_base" (on 64 tokens).
 
     Raises InputError for an unknown name.
     """

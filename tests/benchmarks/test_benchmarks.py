@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import chain, with_random_maps
-from reference.scale_sim import ALEXNET_CSV, COMPUTE_CYCLES
 
 from benchmarks import __main__ as command
-from benchmarks import dram, import_time, scale_sim, simulating
+from benchmarks import dram, import_time, mapping, scale_sim, simulating, zigzag
 from benchmarks.options import Options
 from benchmarks.process import ProcessError, measure, task
 from benchmarks.results import Row, markdown, skipped, text_line
 from simulator.trace.shapes import conv_layer
+from simulator.validation.scale_sim import ALEXNET_CSV, COMPUTE_CYCLES
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,38 @@ def test_quick_dram_benchmark() -> None:
     assert all(row.figure and row.figure > 0 for row in rows)
 
 
+def test_quick_mapping_benchmark() -> None:
+    time, compulsory, least = mapping.run(Options(quick=True))
+    assert time.what == "vgg16, 108 KiB: CPU of the slowest layer"
+    assert "17 distinct layers" in time.note, time.note
+    assert compulsory.figure is not None
+    assert least.figure is not None
+    assert compulsory.figure >= least.figure >= 1, f"{compulsory.figure} and {least.figure}"
+
+
+def test_quick_zigzag_benchmark() -> None:
+    rows = list(zigzag.run(Options(quick=True)))
+    if rows[0].status == "skipped":
+        pytest.skip(rows[0].note)
+    assert [row.what.split(": ")[1].split(",")[0] for row in rows] == [
+        "CPU",
+        "CPU without imports",
+        "peak RSS",
+        "cycles",
+        "energy",
+    ]
+    assert all(row.what.startswith("resnet18, conv1 alone") for row in rows)
+    assert all(row.figure and row.figure > 0 for row in rows)
+    assert "(" not in rows[3].what, "both count the same layers"
+
+
+def test_our_side_of_the_zigzag_comparison_has_all_layers() -> None:
+    found = json.loads(measure(task("simulate_network", zigzag.NETWORK, zigzag.PRESET)).output)
+    assert (found["layers"], found["all_layers"]) == (21, 31)
+    assert found["cycles"] < found["all_cycles"]
+    assert found["energy_pj"] < found["all_energy_pj"]
+
+
 def test_without_traces_and_data_nothing_is_simulated(tmp_path: Path) -> None:
     (row,) = simulating.run(Options(traces=tmp_path, data=tmp_path / "none"))
     assert row.status == "skipped"
@@ -149,4 +181,7 @@ def test_an_unknown_benchmark_is_named() -> None:
         [sys.executable, "-m", "benchmarks", "speed"], cwd=root, capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert "no benchmark 'speed'; there are import, simulating, recording, dram, scale_sim" in result.stderr
+    assert (
+        "no benchmark 'speed'; there are import, simulating, recording, dram, mapping, scale_sim, zigzag"
+        in result.stderr
+    )

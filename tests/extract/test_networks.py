@@ -24,6 +24,7 @@ torch.set_num_threads(1)
 
 PARAMETERS = {
     "alexnet": 61_100_840,
+    "bvlc_alexnet": 60_965_224,
     "vgg16": 138_357_544,
     "resnet18": 11_689_512,
     "resnet50": 25_557_032,
@@ -39,6 +40,7 @@ PARAMETERS = {
 # Entries of the well-known checkpoints: how many, and some names with their shapes.
 STATE = {
     "alexnet": (16, {"features.3.weight": [192, 64, 5, 5], "classifier.1.weight": [4096, 9216]}),
+    "bvlc_alexnet": (16, {"conv2.weight": [256, 48, 5, 5], "conv5.bias": [256], "fc6.weight": [4096, 9216]}),
     "vgg16": (32, {"features.28.bias": [512], "classifier.0.weight": [4096, 25088], "classifier.6.bias": [1000]}),
     "resnet18": (
         122,

@@ -17,7 +17,7 @@ DRAMS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in (FOLDER
 MACS_PER_CYCLE = {
     "edge-npu": 2048,
     "eyeriss": 168,
-    "nvdla-2048": 2048,
+    **{f"nvdla-{macs}": macs for macs in (32, 64, 128, 256, 512, 1024, 2048)},
     "scale-sim-12x14-ws": 168,
     "scale-sim-256-ws": 65536,
     "scale-sim-32-is": 1024,
@@ -25,6 +25,8 @@ MACS_PER_CYCLE = {
     "scale-sim-32-ws": 1024,
     "scnn": 1024,
     "systolic-256": 65536,
+    "tpu-v3": 32768,
+    "zigzag-tpu-like": 1024,
 }
 
 KEY = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*)$")

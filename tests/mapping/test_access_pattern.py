@@ -130,7 +130,7 @@ def test_bank_cycles_of_a_tile() -> None:
 
 def port_cycles(accelerator: Accelerator, nest: LoopNest) -> int:
     tile = whole_layer(nest)
-    accesses = dataflow_of(accelerator.array).accesses(tile)
+    accesses = dataflow_of(accelerator).accesses(tile)
     return int(array_port_cycles(nest, accelerator, tile, accesses)[0])
 
 
@@ -177,7 +177,7 @@ def test_dma_takes_part_of_a_single_port(ports: int, dram_cycles: float, expecte
     accelerator = systolic("output_stationary", width="64 bit", interleaving="lanes", ports=ports)
     tile = whole_layer(nest)
     transfers = Transfers({("ifm", "write"): np.array([800.0])}, np.array([float(dram_cycles)]))
-    accesses = dataflow_of(accelerator.array).accesses(tile)  # 2304 vectors of two words
+    accesses = dataflow_of(accelerator).accesses(tile)  # 2304 vectors of two words
     assert array_port_cycles(nest, accelerator, tile, accesses, transfers).tolist() == [expected]
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from reference.scale_sim import ALEXNET_CSV, COMPUTE_CYCLES
 
 from simulator.api import simulate
 from simulator.trace.topology import trace_from_topology
+from simulator.validation.scale_sim import ALEXNET_CSV, COMPUTE_CYCLES
 
 
 @pytest.mark.parametrize("preset", COMPUTE_CYCLES)

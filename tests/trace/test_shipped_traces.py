@@ -8,6 +8,7 @@ from reference.paper_networks import IFM_SHARE, OFM_MBIT
 from simulator.resources import shipped_folder
 from simulator.trace.records import Layer
 from simulator.trace.trace import Trace, load_trace, network_trace, network_trace_names, trace_names
+from simulator.trace.transformer import BERT, bert_trace
 
 RECORDED = ["mobilenet_v1", "mobilenet_v2", "squeezenet1_0", "squeezenet1_1", "tinynet"]
 
@@ -70,12 +71,26 @@ def test_well_known_networks_have_their_published_macs() -> None:
         assert macs / 1e9 == pytest.approx(giga, abs=0.001)
 
 
+def test_caffes_alexnet_has_its_layers_groups_and_macs() -> None:
+    layers = network_trace("bvlc_alexnet").layers
+    assert [layer.name for layer in layers if layer.kernel] == [
+        *(f"conv{number}" for number in range(1, 6)),
+        *("fc6", "fc7", "fc8"),
+    ]
+    convs = [layer for layer in layers if layer.operator == "conv"]
+    assert [layer.groups for layer in convs] == [1, 2, 1, 2, 2]
+    assert [layer.macs for layer in convs] == [105_415_200, 223_948_800, 149_520_384, 112_140_288, 74_760_192]
+    assert sum(layer.kernel_elements for layer in layers) == 60_965_224 - sum(
+        layer.ofm[0] for layer in layers if layer.kernel
+    )
+
+
 def test_shapes_are_what_the_extractor_sees_now() -> None:
     torch = pytest.importorskip("torch")
     from simulator.extract.extract import extract_shapes
     from simulator.extract.networks.registry import network_names, network_spec
 
-    assert network_trace_names() == sorted(network_names())
+    assert network_trace_names() == sorted([*network_names(), *BERT])
     for name in network_names():
         spec = network_spec(name)
         with torch.device("meta"):
@@ -84,3 +99,6 @@ def test_shapes_are_what_the_extractor_sees_now() -> None:
         shipped = network_trace(name)
         assert seen.layers == shipped.layers, name
         assert seen.tensors == shipped.tensors, name
+    for name in BERT:
+        built, shipped = bert_trace(name), network_trace(name)
+        assert (built.layers, built.tensors) == (shipped.layers, shipped.tensors)

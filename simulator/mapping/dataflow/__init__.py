@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 
-from simulator.hardware.accelerator import Array
+from simulator.hardware.accelerator import Accelerator
+from simulator.hardware.array import Array
 from simulator.mapping.dataflow.base import Dataflow, TileSizes
 from simulator.mapping.dataflow.row_stationary import RowStationary
+from simulator.mapping.dataflow.several import SeveralArrays
 from simulator.mapping.dataflow.spatial import Spatial
 from simulator.mapping.dataflow.systolic import InputStationary, OutputStationary, WeightStationary
 
-_DATAFLOWS: dict[str, Callable[[Array], Dataflow]] = {
+_DATAFLOWS: dict[str, Callable[[Array, int], Dataflow]] = {
     "spatial": Spatial,
     "row_stationary": RowStationary,
     "weight_stationary": WeightStationary,
@@ -17,9 +19,11 @@ _DATAFLOWS: dict[str, Callable[[Array], Dataflow]] = {
 }
 
 
-def dataflow_of(array: Array) -> Dataflow:
-    """The dataflow that the accelerator file names."""
-    return _DATAFLOWS[array.dataflow](array)
+def dataflow_of(accelerator: Accelerator) -> Dataflow:
+    """How the arrays of an accelerator work, at the precision of its operands."""
+    array, precision = accelerator.array, accelerator.precision
+    one = _DATAFLOWS[array.dataflow](array, array.lanes_at(max(precision.ifm, precision.kernel)))
+    return one if array.count == 1 else SeveralArrays(one, array.count, array.split)
 
 
 __all__ = ["Dataflow", "TileSizes", "dataflow_of"]

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from simulator.hardware.accelerator import Array
+from simulator.hardware.array import Array
 from simulator.hardware.buffer import Buffer
 from simulator.mapping.dataflow.base import Ints, TileSizes, ceil_div
 from simulator.mapping.dataflow.spatial import Spatial

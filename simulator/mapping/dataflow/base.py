@@ -12,7 +12,8 @@ Ints = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class TileSizes:
     """Loop sizes of tiles; the entries broadcast together. r and s are the layer's; ifm_elements includes the
-    halo, ifm_rows are the rows of one of its channels, ofm_elements the outputs that a tile works on."""
+    halo, ifm_rows are the rows of one of its channels, ofm_elements the outputs that a tile works on. stride (rows,
+    columns) is the layer's, winograd says whether it runs as F(2×2, 3×3)."""
 
     g: Ints
     k: Ints
@@ -25,6 +26,8 @@ class TileSizes:
     ifm_elements: Ints
     ifm_rows: Ints
     ofm_elements: Ints
+    stride: tuple[int, int] = (1, 1)
+    winograd: bool = False
 
     @property
     def positions(self) -> Ints:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.hardware.accelerator import Array
+from simulator.hardware.array import Array
 from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, PadAccesses, TileSizes, ceil_div
 
 IMPOSSIBLE = np.int64(1) << 50
@@ -44,7 +44,8 @@ class Pass:
 class RowStationary:
     """A physical array of PEs with scratch pads, and the buses that feed it."""
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: Array, lanes: int = 1) -> None:
+        assert lanes == 1
         assert array.scratch_pads is not None
         assert array.delivery is not None
         self.rows, self.columns = array.rows, array.columns
@@ -78,12 +79,19 @@ class RowStationary:
 
     def shares(self, tile: TileSizes) -> Pass:
         """How the PEs share each tile."""
-        key = np.broadcast_arrays(self.sets(tile.p, tile.r), tile.k, tile.c, tile.g)
-        table, inverse = np.unique(np.stack([column.ravel() for column in key], axis=1), axis=0, return_inverse=True)
-        sets, outputs, channels, groups = table.T
+        columns = np.broadcast_arrays(self.sets(tile.p, tile.r), tile.k, tile.c, tile.g)
+        sizes = tuple(int(column.max(initial=0)) + 1 for column in columns)
+        code = np.ravel_multi_index(columns, sizes)
+        present = np.zeros(int(np.prod(sizes)), np.bool_) if np.prod(sizes, dtype=float) < 1e7 else None
+        if present is None:
+            several, inverse = np.unique(code, return_inverse=True)
+        else:  # counting beats sorting
+            present[code] = True
+            several = np.flatnonzero(present)
+            inverse = (np.cumsum(present) - 1)[code]
+        sets, outputs, channels, groups = np.unravel_index(several, sizes)
         found = self.pass_of(sets, outputs, channels, groups, tile.r, tile.s)
-        shape = key[0].shape
-        spread = {name: getattr(found, name)[inverse.ravel()].reshape(shape) for name in ("p", "q", "r", "t", "groups")}
+        spread = {name: getattr(found, name)[inverse] for name in ("p", "q", "r", "t", "groups")}
         return Pass(**spread, row_folds=found.row_folds, column_folds=found.column_folds)
 
     def cycles(self, tile: TileSizes) -> Ints:

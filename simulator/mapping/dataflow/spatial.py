@@ -2,40 +2,54 @@
 
 A tile takes one cycle per combination of the loops that are left: the product over the dimensions of
 ceil(size / unrolled). Psums stay in accumulators while a tile's reduction runs.
+
+Winograd F(2×2, 3×3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016): blocks of 2×2
+outputs are the positions, and each takes 4×4 products per channel. The transforms take no time.
 """
 
 import numpy as np
 
-from simulator.hardware.accelerator import Array
+from simulator.hardware.array import Array
 from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, TileSizes, ceil_div
-
-DIMENSIONS = "NGKCPQRS"
 
 
 class Spatial:
     """An array whose axes are filled by loop dimensions in a given order."""
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: Array, lanes: int = 1) -> None:
+        """lanes: how many times its widest operands' MACs a PE does in a cycle, over channels unless `pe` says more."""
         assert array.unroll is not None
         axes = ((array.rows, array.unroll.rows), (array.columns, array.unroll.columns))
+        inside = array.unroll.pe if array.unroll.pe or lanes == 1 else ("C",)
         self._axes = [
             (size, [_dimension(text) for text in entries])
-            for size, entries in (*axes, (array.macs_per_pe, array.unroll.pe))
+            for size, entries in (*axes, (array.macs_per_pe * lanes, inside))
         ]
         self.local_reuse = frozenset(array.local_reuse)
+        self.fold_stride = array.fold_stride
 
-    def unrolled(self, tile: TileSizes) -> dict[str, Ints]:
-        """How many of each loop dimension run side by side, per tile."""
-        sizes: dict[str, Ints] = {
+    def loops(self, tile: TileSizes) -> dict[str, Ints]:
+        """Loop sizes as the array runs them: blocks of outputs with Winograd, more channels with folded strides."""
+        p, q, c, r, s = tile.p, tile.q, tile.c, tile.r, tile.s
+        rows, columns = tile.stride
+        if tile.winograd:
+            p, q, r, s = ceil_div(p, 2), ceil_div(q, 2), 4, 4
+        elif self.fold_stride and r >= rows and s >= columns:
+            c, r, s = c * (rows * columns), -(-r // rows), -(-s // columns)
+        return {
             "N": tile.n,
             "G": tile.g,
             "K": tile.k,
-            "C": tile.c,
-            "P": tile.p,
-            "Q": tile.q,
-            "R": np.asarray(tile.r),
-            "S": np.asarray(tile.s),
+            "C": c,
+            "P": p,
+            "Q": q,
+            "R": np.asarray(r),
+            "S": np.asarray(s),
         }
+
+    def unrolled(self, tile: TileSizes) -> dict[str, Ints]:
+        """How many of each loop dimension run side by side, per tile."""
+        sizes = self.loops(tile)
         factors: dict[str, Ints] = {name: np.ones_like(np.asarray(size)) for name, size in sizes.items()}
         for axis, entries in self._axes:
             room: Ints = np.asarray(axis)
@@ -48,9 +62,8 @@ class Spatial:
 
     def steps(self, tile: TileSizes, factors: dict[str, Ints]) -> Ints:
         """Combinations of the loops that are left, per tile."""
-        sizes = (tile.n, tile.g, tile.k, tile.c, tile.p, tile.q, np.asarray(tile.r), np.asarray(tile.s))
         steps: Ints = np.asarray(1)
-        for name, size in zip(DIMENSIONS, sizes, strict=True):
+        for name, size in self.loops(tile).items():
             steps = steps * ceil_div(size, factors[name])
         return steps
 
@@ -64,15 +77,14 @@ class Spatial:
 
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """Elements that each tile moves between buffers and array."""
-        factors = self.unrolled(tile)
-        work = tile.g * tile.k * tile.positions * tile.reduction
+        factors, loops = self.unrolled(tile), self.loops(tile)
+        kernel = loops["G"] * loops["K"] * loops["C"] * loops["R"] * loops["S"]
+        work = kernel * loops["N"] * loops["P"] * loops["Q"]
         outputs = tile.ofm_elements
         return BufferAccesses(
             ifm_reads=tile.ifm_elements if "ifm" in self.local_reuse else ceil_div(work, factors["K"]),
             kernel_reads=(
-                tile.g * tile.k * tile.reduction
-                if "kernel" in self.local_reuse
-                else ceil_div(work, factors["N"] * factors["P"] * factors["Q"])
+                kernel if "kernel" in self.local_reuse else ceil_div(work, factors["N"] * factors["P"] * factors["Q"])
             ),
             psum_reads=np.zeros_like(outputs),
             psum_writes=outputs,

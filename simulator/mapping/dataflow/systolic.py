@@ -9,16 +9,20 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from simulator.hardware.accelerator import Array
+from simulator.hardware.array import Array
 from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, TileSizes, ceil_div
 
 
 class Systolic(ABC):
     """What the three share: folds, and the length of one."""
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: Array, lanes: int = 1) -> None:
+        """lanes: channels that a PE multiplies and sums in a cycle."""
         self.rows = array.rows
         self.columns = array.columns
+        self.depth = array.rows * lanes
+        self.pe_lanes = lanes
+        self.by_position = array.rows_hold == "channels"
         self.strict = array.timing == "strict"
 
     @abstractmethod
@@ -50,7 +54,13 @@ class Systolic(ABC):
 
     def lanes(self, tile: TileSizes) -> Lanes:
         """One group, and the whole channels that fit into the rows that hold the reduction."""
-        return Lanes(1, max(1, self.rows // (tile.r * tile.s)))
+        return Lanes(1, max(1, self.depth if self.by_position else self.depth // (tile.r * tile.s)))
+
+    def row_folds(self, tile: TileSizes) -> Ints:
+        """Folds of the reduction over the rows."""
+        if self.by_position:
+            return ceil_div(tile.c, self.depth) * (tile.r * tile.s)
+        return ceil_div(tile.reduction, self.depth)
 
 
 class WeightStationary(Systolic):
@@ -63,7 +73,7 @@ class WeightStationary(Systolic):
 
     def folds(self, tile: TileSizes) -> Ints:
         """Folds of the kernels."""
-        return tile.g * ceil_div(tile.reduction, self.rows) * ceil_div(tile.k, self.columns)
+        return tile.g * self.row_folds(tile) * ceil_div(tile.k, self.columns)
 
     def stream(self, tile: TileSizes) -> Ints:
         """One position a cycle."""
@@ -71,7 +81,7 @@ class WeightStationary(Systolic):
 
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """Kernels once, the IFM once per fold of columns, a psum per fold of rows."""
-        row_folds, outputs = ceil_div(tile.reduction, self.rows), tile.ofm_elements
+        row_folds, outputs = self.row_folds(tile), tile.ofm_elements
         return BufferAccesses(
             ifm_reads=tile.g * ceil_div(tile.k, self.columns) * tile.positions * tile.reduction,
             kernel_reads=tile.g * tile.reduction * tile.k,
@@ -93,8 +103,8 @@ class OutputStationary(Systolic):
         return tile.g * ceil_div(tile.positions, self.rows) * ceil_div(tile.k, self.columns)
 
     def stream(self, tile: TileSizes) -> Ints:
-        """One product per output and cycle."""
-        return tile.reduction
+        """One product per output, lane and cycle."""
+        return ceil_div(tile.reduction, self.pe_lanes)
 
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """Both operands once per fold of the other, each output once."""
@@ -121,7 +131,7 @@ class InputStationary(Systolic):
 
     def folds(self, tile: TileSizes) -> Ints:
         """Folds of the unrolled IFM."""
-        return tile.g * ceil_div(tile.reduction, self.rows) * ceil_div(tile.positions, self.columns)
+        return tile.g * self.row_folds(tile) * ceil_div(tile.positions, self.columns)
 
     def stream(self, tile: TileSizes) -> Ints:
         """One output channel a cycle."""
@@ -129,7 +139,7 @@ class InputStationary(Systolic):
 
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """The unrolled IFM once, kernels once per fold of columns, a psum per fold of rows."""
-        row_folds, outputs = ceil_div(tile.reduction, self.rows), tile.ofm_elements
+        row_folds, outputs = self.row_folds(tile), tile.ofm_elements
         return BufferAccesses(
             ifm_reads=tile.g * tile.positions * tile.reduction,
             kernel_reads=tile.g * ceil_div(tile.positions, self.columns) * tile.reduction * tile.k,

@@ -1,0 +1,166 @@
+"""The MAC array of an accelerator file."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from simulator.hardware.section import Positive, Section
+from simulator.hardware.units import Bits, Picojoules
+
+ZeroHandling = Literal["none", "gate", "skip"]
+
+_DIMENSION = r"^[NGKCPQRS](:[1-9][0-9]*)?$"
+
+
+def _dimension(value: object) -> object:
+    if not isinstance(value, str) or not re.match(_DIMENSION, value):
+        raise ValueError("expected one of the loops N, G, K, C, P, Q, R, S, with or without a limit as in 'C:16'")
+    return value
+
+
+UnrolledDimension = Annotated[str, BeforeValidator(_dimension), Field(pattern=_DIMENSION)]
+
+
+class Unroll(Section):
+    """Which loops the array runs side by side, for `dataflow: spatial`.
+
+    Each axis lists loop dimensions in the order in which they fill it: the first takes as much of the axis as the layer
+    has of it, the next what is left. `C:16` takes at most 16.
+    """
+
+    rows: tuple[UnrolledDimension, ...] = ()
+    columns: tuple[UnrolledDimension, ...] = ()
+    pe: tuple[UnrolledDimension, ...] = ()
+
+
+class PrecisionMacs(Section):
+    """MACs that a PE does in a cycle on operands of up to `bits`."""
+
+    bits: Bits
+    macs: Positive
+
+
+class Zeros(Section):
+    """What a zero operand does: `none` costs all, `gate` saves the energy, `skip` saves the cycle too."""
+
+    ifm: ZeroHandling = "none"
+    kernel: ZeroHandling = "none"
+
+
+class ScratchPad(Section):
+    """A small memory inside each PE. words: of the operand's width. read_energy, write_energy: picojoules per word."""
+
+    words: Positive
+    read_energy: Picojoules = 0.0
+    write_energy: Picojoules = 0.0
+
+
+class ScratchPads(Section):
+    """The pads of a PE, for `dataflow: row_stationary`."""
+
+    ifm: ScratchPad
+    kernel: ScratchPad
+    psum: ScratchPad
+
+
+class WordRates(Section):
+    """Words that each bus between buffers and PEs carries in a cycle; psums as many each way."""
+
+    ifm: Positive = 1
+    kernel: Positive = 1
+    psum: Positive = 1
+
+
+class Delivery(Section):
+    """The buses between buffers and array, for `dataflow: row_stationary`. words: per cycle, of the operand's width."""
+
+    words: WordRates = WordRates()
+
+
+class Array(Section):
+    """The MAC array. `pe` of `unroll` fills the `macs_per_pe` multipliers inside one PE.
+
+    count: arrays that work on one tile together; split: the loops among which they divide it, K, P or N (images),
+    whichever is fastest for the tile. rows_hold, for `dataflow: weight_stationary`: `reduction` when the rows hold
+    channels and kernel positions in a row, `channels` when every kernel position is a fold of its own.
+    macs_by_bits: MACs that a PE does in a cycle on operands of at most so many bits, as a dot product over channels
+    ([{bits: 8 bit, macs: 2}], 1 where none is wide enough); the wider of IFM and kernel counts.
+    fold_stride, for `dataflow: spatial`: convolutions with stride U work on C·U² channels and 1/U of the kernel
+    positions each way (space to depth). winograd, for `dataflow: spatial`: 3×3 convolutions with stride 1 run as
+    F(2×2, 3×3) (Lavin and Gray, CVPR 2016): 16 multiplications for four outputs instead of 36, on kernels that are
+    stored transformed, 16 elements instead of 9; zeros are not seen then.
+    scratch_pads, delivery: for `dataflow: row_stationary`.
+    timing: `strict` runs folds one after the other, as SCALE-Sim counts them; `pipelined` loads the next fold while one
+    runs. local_reuse, for `dataflow: spatial`: operands that the PEs keep for a whole tile, so that each element leaves
+    its buffer once per tile; the others leave it at every use.
+    """
+
+    rows: Positive
+    columns: Positive
+    count: Positive = 1
+    split: tuple[Literal["K", "P", "N"], ...] = ("K", "P", "N")
+    macs_per_pe: Positive = 1
+    macs_by_bits: tuple[PrecisionMacs, ...] = ()
+    rows_hold: Literal["reduction", "channels"] = "reduction"
+    fold_stride: bool = False
+    winograd: bool = False
+    dataflow: Literal["weight_stationary", "output_stationary", "input_stationary", "row_stationary", "spatial"]
+    timing: Literal["pipelined", "strict"] = "pipelined"
+    unroll: Unroll | None = None
+    local_reuse: tuple[Literal["ifm", "kernel"], ...] = ()
+    scratch_pads: ScratchPads | None = None
+    delivery: Delivery | None = None
+    zeros: Zeros = Zeros()
+
+    @property
+    def macs(self) -> int:
+        """Multipliers in all arrays: MACs per cycle at full use and the widest operands."""
+        return self.rows * self.columns * self.macs_per_pe * self.count
+
+    def lanes_at(self, bits: int) -> int:
+        """MACs of a PE in a cycle on operands of `bits`, over those on the widest; 1 where the file says nothing."""
+        fitting = [(entry.bits, entry.macs) for entry in self.macs_by_bits if entry.bits >= bits]
+        return min(fitting)[1] if fitting else 1
+
+    @property
+    def keeps_kernels(self) -> bool:
+        """Whether kernels leave their buffer for the PEs before a step, so that the next ones can come meanwhile."""
+        return self.scratch_pads is not None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.dataflow == "spatial") != (self.unroll is not None):
+            raise ValueError("'unroll' belongs to dataflow: spatial, and dataflow: spatial needs it")
+        if self.dataflow != "spatial" and self.macs_per_pe != 1:
+            raise ValueError(f"macs_per_pe must be 1 for dataflow: {self.dataflow}, found {self.macs_per_pe}")
+        for key in ("fold_stride", "winograd"):
+            if self.dataflow != "spatial" and getattr(self, key):
+                raise ValueError(f"{key} belongs to dataflow: spatial, found dataflow: {self.dataflow}")
+        if self.dataflow != "weight_stationary" and self.rows_hold == "channels":
+            raise ValueError(f"rows_hold belongs to dataflow: weight_stationary, found dataflow: {self.dataflow}")
+        if self.macs_by_bits and self.dataflow == "row_stationary":
+            raise ValueError("macs_by_bits: PEs of dataflow: row_stationary do one MAC a cycle")
+        skips = "skip" in (self.zeros.ifm, self.zeros.kernel)
+        if skips and (self.count > 1 or self.fold_stride or self.winograd):
+            raise ValueError("zeros: skip works on one array without fold_stride and winograd")
+        if self.count > 1 and (self.timing == "strict" or self.dataflow == "row_stationary"):
+            raise ValueError("count: timing: strict and dataflow: row_stationary know one array")
+        if not self.split:
+            raise ValueError("split: expected at least one of K, P and N, found none")
+        if self.dataflow != "spatial" and self.local_reuse:
+            raise ValueError("'local_reuse' belongs to dataflow: spatial")
+        if self.dataflow != "spatial" and "skip" in (self.zeros.ifm, self.zeros.kernel):
+            raise ValueError(f"zeros: skip belongs to dataflow: spatial, found dataflow: {self.dataflow}")
+        if self.dataflow in ("spatial", "row_stationary") and self.timing == "strict":
+            raise ValueError("timing: strict belongs to the systolic dataflows")
+        for key in ("scratch_pads", "delivery"):
+            if (self.dataflow == "row_stationary") != (getattr(self, key) is not None):
+                raise ValueError(f"'{key}' belongs to dataflow: row_stationary, and dataflow: row_stationary needs it")
+        if self.unroll is not None:
+            if self.macs_per_pe > 1 and not self.unroll.pe:
+                raise ValueError("macs_per_pe > 1 needs 'unroll.pe' to say which loops the multipliers of a PE share")
+            axes = (*self.unroll.rows, *self.unroll.columns, *self.unroll.pe)
+            if not axes:
+                raise ValueError("'unroll' names no loop dimension")
+        return self

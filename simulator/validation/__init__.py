@@ -1,0 +1,1 @@
+"""Published and measured numbers beside what the simulator says."""

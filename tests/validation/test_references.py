@@ -1,0 +1,81 @@
+"""Published numbers against the simulator: the bounds that the project holds itself to."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulator.cli import main
+from simulator.errors import InputError
+from simulator.validation.row import Row
+from simulator.validation.run import mean_absolute_error, page, reference_names, validate
+
+
+def misses(rows: list[Row]) -> list[str]:
+    return [
+        f"{row.quantity}: {row.published:g} → {row.simulated:g} ({row.error:+.1%})"
+        for row in rows
+        if row.agrees is False
+    ]
+
+
+def test_scale_sim_is_equal_to_the_cycle_and_access() -> None:
+    rows = validate(["scale-sim"])
+    assert len(rows) == 28
+    assert all(row.published == row.simulated for row in rows), misses(rows)
+
+
+def test_eyeriss_is_the_chip() -> None:
+    """AlexNet: DRAM within 8 % per layer, 3 % in total; processing 10 %, 5 %; exposed DRAM time 25 %; power 20 %."""
+    rows = [row for row in validate(["eyeriss"]) if row.quantity.startswith("AlexNet")]
+    assert sum(row.agrees is not None for row in rows) == 14
+    assert not misses(rows)
+
+
+def test_tpu_v3_is_nearer_than_any_published_simulator() -> None:
+    rows = validate(["tpu-v3"])
+    assert mean_absolute_error(rows) <= 0.20, [f"{row.quantity} {row.error:+.1%}" for row in rows]
+
+
+def test_nvdla_large_and_medium_are_near_the_estimates() -> None:
+    rows = {row.quantity: row for row in validate(["nvdla"])}
+    assert not misses([rows["nvdla-2048: ResNet-50"], rows["nvdla-512: ResNet-50"]])
+
+
+def test_plans_never_move_less_than_the_bounds() -> None:
+    rows = validate(["lower-bound"])
+    assert len(rows) == 18
+    assert all(row.simulated >= row.published for row in rows), [row.quantity for row in rows if row.error < 0]
+
+
+def test_an_unknown_reference_is_named() -> None:
+    with pytest.raises(InputError, match="unknown reference 'eyris'"):
+        validate(["eyris"])
+
+
+def test_the_command_prints_json_and_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "page.md"
+    assert main(["validate", "scale-sim", "--json", "--markdown", str(target)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {"reference", "quantity", "published", "simulated", "error"} <= set(rows[0])
+    assert "| scale-sim-32-ws: Conv1, compute cycles | 112,283 | 112,283 |" in target.read_text(encoding="utf-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.md"]
+
+
+def test_a_page_that_cannot_be_written_is_known_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", "--markdown", str(tmp_path / "no" / "page.md")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_page_shows_failures() -> None:
+    text = page([Row("Eyeriss", "AlexNet: power", 100, 130, "mW", 0.2), Row("Eyeriss", "other", 1, 2, "s")])
+    assert "| AlexNet: power | 100 | 130 | mW | +30.0 % | **no** (> 20 %) |" in text
+    assert "| Eyeriss | 2 | 1 | 0 |" in text
+
+
+def test_the_shipped_page_names_every_reference() -> None:
+    shipped = Path(__file__).parents[2] / "docs" / "validation.md"
+    text = shipped.read_text(encoding="utf-8")
+    assert len(reference_names()) == text.count("\n## ")
