@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trace": {"errors", "resources"},
     "hardware": {"errors", "resources"},
     "compression": {"errors"},
-    "mapping": {"errors", "trace", "hardware"},
+    "mapping": {"errors", "trace", "hardware", "compression"},
     "dram": {"errors", "hardware", "resources"},
     "machine": {"errors", "trace", "hardware", "compression", "mapping", "dram"},
     "report": {"errors", "trace", "machine"},

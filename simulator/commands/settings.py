@@ -65,6 +65,8 @@ def _written(value: Any, hint: Any) -> Any:
         return None
     if isinstance(value, Section):
         return settings(value)
+    if isinstance(value, dict):
+        return {key: settings(inner) if isinstance(inner, Section) else inner for key, inner in value.items()}
     for kind, scales in _UNITS:
         if kind == hint or kind in get_args(hint):
             return quantity_text(value, scales)

@@ -33,6 +33,10 @@ class Bitmap(CountedCodec):
         zeros = np.asarray(zeros, np.int64)
         return np.where(np.asarray(index_bits) > 0, zeros, zeros * word_bits)
 
+    def expected_ratio(self, density: float, word_bits: int) -> float:
+        """d + 1/w, or 1 where that is smaller."""
+        return min(1.0, density + 1 / word_bits)
+
     @staticmethod
     def _helps(elements: Ints, nonzeros: Ints, word_bits: int) -> Bools:
         return np.asarray(elements + nonzeros * word_bits < elements * word_bits)

@@ -45,6 +45,10 @@ class Codec(ABC):
     def zero_bits(self, zeros: npt.ArrayLike, index_bits: npt.ArrayLike, word_bits: int) -> Ints:
         """Bits that so many zeros take up in a unit with so many index bits."""
 
+    @abstractmethod
+    def expected_ratio(self, density: float, word_bits: int) -> float:
+        """Stored over raw bits where that share of the elements, anywhere among them, is not zero."""
+
 
 class CountedCodec(Codec):
     """A codec whose sizes depend on how many elements are not zero, wherever they are."""

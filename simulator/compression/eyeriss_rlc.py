@@ -53,6 +53,12 @@ class EyerissRlc(Codec):
         packed, per_word = _word(word_bits)
         return np.asarray(zeros, np.int64) * packed // (per_word * _COVERED)
 
+    def expected_ratio(self, density: float, word_bits: int) -> float:
+        """Tokens d / (1 − (1 − d)^32) per element of independent zeros, 1/32 where all are zero; their words."""
+        packed, per_word = _word(word_bits)
+        tokens = density / (1 - (1 - density) ** _COVERED) if density > 0 else 1 / _COVERED
+        return tokens * packed / (per_word * word_bits)
+
 
 def tokens_per_unit(nonzero: Bools) -> Ints:
     """Tokens whose value lies in each unit, [blocks, units], of a map [blocks, units, elements].

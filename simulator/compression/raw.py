@@ -24,3 +24,7 @@ class Raw(CountedCodec):
     def zero_bits(self, zeros: npt.ArrayLike, index_bits: npt.ArrayLike, word_bits: int) -> Ints:
         """All of theirs."""
         return np.asarray(zeros, np.int64) * word_bits
+
+    def expected_ratio(self, density: float, word_bits: int) -> float:
+        """1."""
+        return 1.0

@@ -11,6 +11,7 @@ from simulator.hardware.array import Array
 from simulator.hardware.buffer import Buffers
 from simulator.hardware.dram import Dma, Dram
 from simulator.hardware.layout import Layout, NameOrSection
+from simulator.hardware.mapping import Mapping
 from simulator.hardware.post_processing import PostProcessing
 from simulator.hardware.section import Positive, Section
 from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules
@@ -97,6 +98,7 @@ class Accelerator(Section):
     dram: Dram
     dma: Dma = Dma()
     layout: Annotated[Layout, NameOrSection()] = Layout()
+    mapping: Mapping = Mapping()
     compression: Compression = Compression()
     pruning: PruningUnit = PruningUnit()
     post_processing: PostProcessing = PostProcessing()

@@ -1,6 +1,8 @@
-"""Energy of an SRAM access by capacity, for buffers whose file gives no figure of its own."""
+"""Energy of an SRAM access: a buffer's own figures, or by capacity where its file gives none."""
 
 import math
+
+from simulator.hardware.buffer import Buffer
 
 # Capacity in bytes, picojoules per 64-bit access; 45 nm. Source: Horowitz, "Computing's energy problem", ISSCC 2014.
 HOROWITZ_2014 = ((8 * 1024, 10.0), (32 * 1024, 20.0), (1024 * 1024, 100.0))
@@ -15,3 +17,10 @@ def sram_pj_per_byte(capacity_bytes: int) -> float:
     x = math.log(capacity_bytes)
     (x0, y0), (x1, y1) = points[:2] if x < points[1][0] else points[1:]
     return math.exp(y0 + (y1 - y0) * (x - x0) / (x1 - x0))
+
+
+def buffer_energy(buffer: Buffer) -> tuple[float, float]:
+    """Picojoules per byte (read, written) of a physical buffer."""
+    assert buffer.capacity is not None
+    read = sram_pj_per_byte(buffer.capacity) if buffer.read_energy is None else buffer.read_energy
+    return read, read if buffer.write_energy is None else buffer.write_energy

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import OPERANDS, Operand
-from simulator.hardware.sram_energy import sram_pj_per_byte
+from simulator.hardware.sram_energy import buffer_energy
 
 COMPONENTS = (
     "dram",
@@ -35,14 +35,6 @@ class PadCounts:
     psum_hops: int = 0
 
 
-def buffer_energy(accelerator: Accelerator, operand: Operand) -> tuple[float, float]:
-    """Picojoules per byte (read, written) of the buffer that holds `operand`."""
-    buffer = accelerator.buffers.of(operand)
-    assert buffer.capacity is not None
-    read = sram_pj_per_byte(buffer.capacity) if buffer.read_energy is None else buffer.read_energy
-    return read, read if buffer.write_energy is None else buffer.write_energy
-
-
 def layer_energy(
     accelerator: Accelerator,
     *,
@@ -65,7 +57,7 @@ def layer_energy(
     result["dram"] = dram_pj
     result["dram_background"] = accelerator.dram.background * duration_ps * 1e-3
     for operand in OPERANDS:
-        read_pj, write_pj = buffer_energy(accelerator, operand)
+        read_pj, write_pj = buffer_energy(accelerator.buffers.of(operand))
         reads, writes = buffer_bytes.get((operand, "read"), 0), buffer_bytes.get((operand, "write"), 0)
         result[f"{operand}_buffer"] = reads * read_pj + writes * write_pj
     result["scratch_pads"] = _pad_energy(accelerator, pads)

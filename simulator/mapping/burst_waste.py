@@ -13,11 +13,21 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Lanes:
-    """Channels that lie side by side in memory: of each input of a layer, and of its OFM."""
+class Stored:
+    """How a tensor lies in memory. lanes: channels side by side; compressed: in units of rows, to be fetched whole;
+    ratio: bytes stored per raw byte, as far as the planner can tell."""
 
-    inputs: tuple[int, ...]
-    ofm: int
+    lanes: int = 1
+    compressed: bool = False
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How each input of a layer, and its OFM, lie in memory."""
+
+    inputs: tuple[Stored, ...]
+    ofm: Stored
 
 
 @dataclass(frozen=True)
@@ -30,12 +40,13 @@ class TileExtent:
     q: Ints
 
 
-def tensor_waste(
-    nest: LoopNest, tile: TileExtent, shape: Shape, lanes: int, bits: int, burst: int, compressed: bool
-) -> Floats:
+def tensor_waste(nest: LoopNest, tile: TileExtent, shape: Shape, stored: Stored, bits: int, burst: int) -> Floats:
     """Bytes moved over bytes wanted for tiles of a tensor; compressed tiles want whole rows already."""
+    lanes, compressed = stored.lanes, stored.compressed
+    if burst * 8 <= bits and lanes == 1:
+        return np.ones(1)
     if lanes == 1:
-        run = run_elements(nest, tile, shape, compressed) * bits / 8
+        run = run_elements(nest, tile, shape, compressed) * (bits / 8 * stored.ratio)
         return burst_waste(run, bits / 8, burst, aligned=not compressed)
     channels = np.maximum(np.rint(tile.channels * shape[0] / tile.of_channels).astype(np.int64), 1)
     channels = np.minimum(channels, shape[0])
@@ -44,7 +55,7 @@ def tensor_waste(
     blocks = (channels + lanes - shared) / lanes
     if compressed:
         taken = np.minimum(blocks * lanes, shape[0]) / channels
-        return taken * burst_waste(positions * lanes * bits / 8, bits / 8, burst, aligned=False)
+        return taken * burst_waste(positions * lanes * (bits / 8 * stored.ratio), bits / 8, burst, aligned=False)
     whole = positions >= shape[1] * shape[2]
     block_run = positions * lanes * np.where(whole, np.maximum(channels // lanes, 1), 1) * bits / 8
     full = burst_waste(block_run, int(np.gcd(lanes * bits, burst * 8)) / 8, burst)
@@ -95,4 +106,5 @@ def burst_waste(run_bytes: npt.ArrayLike, element_bytes: float, burst: int, alig
     Runs of whole bursts waste nothing, unless compression (aligned False) has shifted what precedes them.
     """
     run = np.maximum(np.asarray(run_bytes, np.float64), 1.0)
-    return np.where((run % burst == 0) & aligned, 1.0, 1.0 + max(0.0, burst - element_bytes) / run)
+    wasted = 1.0 + max(0.0, burst - element_bytes) / run
+    return np.where(run % burst == 0, 1.0, wasted) if aligned else wasted

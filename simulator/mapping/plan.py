@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
-from simulator.hardware.layout import LayoutName, lanes_of
-from simulator.mapping.burst_waste import Lanes
 from simulator.mapping.fusion import Stage, fused_stages
-from simulator.mapping.loop_nest import LoopNest, loop_nest
-from simulator.mapping.memory import Place, in_place_concatenations, places, tensor_layouts
+from simulator.mapping.loop_nest import loop_nest
+from simulator.mapping.memory import in_place_concatenations
 from simulator.mapping.schedule import LayerSchedule
+from simulator.mapping.tensor_storage import TensorStorage
 from simulator.mapping.tiling import best_schedule
-from simulator.trace.records import Layer, Shape
+from simulator.trace.records import Layer
 from simulator.trace.trace import Trace
 
 
@@ -42,10 +41,9 @@ def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
 
     Raises InputError that names the layer when nothing fits into the buffers, or one that the layouts name in vain.
     """
-    layouts = tensor_layouts(trace, accelerator.layout)
+    tensors, free = TensorStorage(trace, accelerator), in_place_concatenations(trace, accelerator)
     stages = fused_stages(trace, accelerator)
     fused = {stage.layer for behind in stages.values() for stage in behind}
-    free, homes = in_place_concatenations(trace, accelerator), places(trace, accelerator)
     schedules: list[LayerSchedule | None] = []
     for index, layer in enumerate(trace.layers):
         if index in free or index in fused:
@@ -54,22 +52,7 @@ def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
         nest = loop_nest(trace, layer, batch, winograd=accelerator.array.winograd)
         stored = trace.layers[stages[index][-1].layer] if index in stages else layer
         try:
-            schedules.append(best_schedule(nest, accelerator, _lanes(trace, layer, stored, nest, layouts, homes)))
+            schedules.append(best_schedule(nest, accelerator, tensors.of_layer(layer, nest, stored)))
         except InputError as error:
             raise InputError(f"layer '{layer.name}': {error}") from None
     return Schedule(schedules, batch, stages)
-
-
-def _lanes(
-    trace: Trace, layer: Layer, stored: Layer, nest: LoopNest, layouts: list[LayoutName], homes: dict[int, Place]
-) -> Lanes:
-    """How a layer's tensors lie in memory, the OFM being that of `stored`. One that it sees in other rows counts as
-    NCHW."""
-
-    def lanes(tensor: int, seen: Shape) -> int:
-        whole = homes[tensor].whole if tensor in homes else tensor
-        own = trace.tensors[tensor].shape
-        return lanes_of(layouts[tensor], trace.tensors[whole].shape[0]) if own[1:] == seen[1:] else 1
-
-    inputs = tuple(lanes(tensor, seen) for tensor, seen in zip(layer.inputs, nest.inputs, strict=False))
-    return Lanes(inputs, lanes(stored.output, stored.ofm))
