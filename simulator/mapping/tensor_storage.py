@@ -9,8 +9,8 @@ from simulator.mapping.memory import places, tensor_layouts
 from simulator.trace.records import Layer, Shape
 from simulator.trace.trace import Trace
 
-RATIO_STEPS = 16
-"""Expected ratios are whole sixteenths, so that layers of the same shape mostly share one search."""
+RATIO_STEPS = 64
+"""Expected ratios are whole 64ths, so that layers of the same shape mostly share one search."""
 
 
 class TensorStorage:
