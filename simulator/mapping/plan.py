@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
+from simulator.mapping.fixed_tiles import check_layer_names, fixed_tiles
 from simulator.mapping.loop_nest import loop_nest
 from simulator.mapping.memory import in_place_concatenations
 from simulator.mapping.schedule import LayerSchedule
@@ -23,8 +24,10 @@ class Schedule:
 def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
     """Tiles and loop order for every layer; layers of the same shape share one search.
 
-    Raises InputError that names the layer when nothing fits into the buffers, or one that the layouts name in vain.
+    Raises InputError that names the layer when nothing fits into the buffers or tiles are fixed that cannot be, and for
+    layers that layouts or fixed tiles name in vain.
     """
+    check_layer_names(trace, accelerator.mapping)
     tensors, free = TensorStorage(trace, accelerator), in_place_concatenations(trace, accelerator)
     schedules: list[LayerSchedule | None] = []
     for index, layer in enumerate(trace.layers):
@@ -33,7 +36,8 @@ def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
             continue
         nest = loop_nest(trace, layer, batch, winograd=accelerator.array.winograd)
         try:
-            schedules.append(best_schedule(nest, accelerator, tensors.of_layer(layer, nest)))
+            fixed = fixed_tiles(layer, nest, accelerator)
+            schedules.append(best_schedule(nest, accelerator, tensors.of_layer(layer, nest), fixed))
         except InputError as error:
             raise InputError(f"layer '{layer.name}': {error}") from None
     return Schedule(schedules, batch)

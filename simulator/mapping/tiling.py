@@ -17,6 +17,7 @@ from simulator.mapping.capacity import Capacity
 from simulator.mapping.dataflow import dataflow_of
 from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.energy import layer_energy_pj
+from simulator.mapping.fixed_tiles import described
 from simulator.mapping.latency import layer_time, tile_sizes
 from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.schedule import LayerSchedule, Tiling
@@ -53,7 +54,10 @@ def best_schedule(
     capacity, dataflow = Capacity(nest, accelerator), dataflow_of(accelerator)
     tile = candidates(capacity, dataflow, storage, fixed)
     if not tile.count:
-        raise InputError(capacity.why_not(smallest(nest, dataflow, fixed)))
+        given = described(fixed)
+        raise InputError(
+            (f"fixed tiles ({given}): " if given else "") + capacity.why_not(smallest(nest, dataflow, fixed))
+        )
     orders = ORDERS
     if isinstance(dataflow, RowStationary) and nest.unit == "array":
         orders = ("SKC",)
