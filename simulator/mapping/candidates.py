@@ -96,7 +96,7 @@ def _channels(
         found.append(_fitting(capacity, _tiles(positions, s, g=np.ones_like(s), k=k, c=c, m=k)))  # (c)
     turning = few_k[few_k < nest.k]
     if fixed.m is not None:
-        turning = few_k if fixed.k else np.arange(1, fixed.m, dtype=np.int64)
+        turning = few_k if fixed.k or fixed.m == nest.k else np.arange(1, fixed.m, dtype=np.int64)
         turning = turning[(turning < fixed.m) & ((fixed.m % turning == 0) | (fixed.m == nest.k))]
     if len(turning):
         s, k, c = _product(every, turning, sizes.c[:1])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
+from simulator.mapping.fixed_tiles import check_layer_names, fixed_tiles
 from simulator.mapping.fusion import Stage, fused_stages
 from simulator.mapping.loop_nest import loop_nest
 from simulator.mapping.memory import in_place_concatenations
@@ -39,8 +40,10 @@ class Schedule:
 def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
     """Tiles and loop order for every layer; layers of the same shape share one search.
 
-    Raises InputError that names the layer when nothing fits into the buffers, or one that the layouts name in vain.
+    Raises InputError that names the layer when nothing fits into the buffers or tiles are fixed that cannot be, and for
+    layers that layouts or fixed tiles name in vain.
     """
+    check_layer_names(trace, accelerator.mapping)
     tensors, free = TensorStorage(trace, accelerator), in_place_concatenations(trace, accelerator)
     stages = fused_stages(trace, accelerator)
     fused = {stage.layer for behind in stages.values() for stage in behind}
@@ -52,7 +55,8 @@ def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
         nest = loop_nest(trace, layer, batch, winograd=accelerator.array.winograd)
         stored = trace.layers[stages[index][-1].layer] if index in stages else layer
         try:
-            schedules.append(best_schedule(nest, accelerator, tensors.of_layer(layer, nest, stored)))
+            fixed, storage = fixed_tiles(layer, nest, accelerator), tensors.of_layer(layer, nest, stored)
+            schedules.append(best_schedule(nest, accelerator, storage, fixed))
         except InputError as error:
             raise InputError(f"layer '{layer.name}': {error}") from None
     return Schedule(schedules, batch, stages)

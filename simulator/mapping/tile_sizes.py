@@ -22,7 +22,7 @@ def even_sizes(loop: int) -> Ints:
 
 def coarse(loop: int, sizes: Ints) -> Ints:
     """Of `sizes` those that are, or cut the loop into, 1, 2, 3, 4, 6, 8, 12, 16, 24, … (2^i or 3·2^i)."""
-    return sizes[_round(sizes) | _round(ceil_div(loop, sizes))]
+    return sizes if len(sizes) == 1 else sizes[_round(sizes) | _round(ceil_div(loop, sizes))]
 
 
 def _round(number: Ints) -> Bools:

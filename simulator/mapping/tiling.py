@@ -17,6 +17,7 @@ from simulator.mapping.capacity import Capacity
 from simulator.mapping.dataflow import dataflow_of
 from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.energy import layer_energy_pj
+from simulator.mapping.fixed_tiles import described
 from simulator.mapping.latency import layer_time, tile_sizes
 from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.schedule import LayerSchedule, Tiling
@@ -56,7 +57,10 @@ def best_schedule(
     capacity, dataflow = Capacity(nest, accelerator), dataflow_of(accelerator)
     tile = candidates(capacity, dataflow, storage, fixed)
     if not tile.count:
-        raise InputError(capacity.why_not(smallest(nest, dataflow, fixed)))
+        given = described(fixed)
+        raise InputError(
+            (f"fixed tiles ({given}): " if given else "") + capacity.why_not(smallest(nest, dataflow, fixed))
+        )
     orders = ORDERS
     if isinstance(dataflow, RowStationary) and nest.unit == "array":
         orders = ("SKC",)
@@ -76,6 +80,8 @@ def best_schedule(
         measures = [(time.layer, EQUAL), (moved.total, CLOSE), *measures]
     elif objective == "dram_bytes":
         measures = [(moved.total, EQUAL), *measures]
+    elif objective == "fewest_tiles":
+        measures = [(tile.steps(nest).astype(np.float64), 1.0), (moved.total, CLOSE), *measures]
     else:
         energy = layer_energy_pj(nest, accelerator, dataflow, tile, sizes, storage, loads, moved, time)
         measures = [(energy if objective == "energy" else energy * time.layer, EQUAL), *measures]

@@ -134,8 +134,9 @@ def test_what_a_network_moves_is_its_streams() -> None:
     """
     shapes = chain(conv_layer("a", (3, 13, 13), 8, (3, 3), padding=1), conv_layer("b", (8, 13, 13), 4, (1, 1)))
     trace = with_random_maps(shapes, np.random.default_rng(2), images=2, density=0.3)
-    report = simulate(trace, "eyeriss", batch=2, overrides={"compression.feature_map": "eyeriss_rlc"})
-    print(report.layers["tiling"].tolist())
+    tiles = {"a": {"n": 1, "p": 13}, "b": {"n": 1, "p": 7}}
+    overrides = {"compression.feature_map": "eyeriss_rlc", "mapping.layers": tiles}
+    report = simulate(trace, "eyeriss", batch=2, overrides=overrides)
     moved = report.traffic[report.traffic["level"] == "dram"].groupby(["layer", "direction", "operand"])["bytes"].sum()
     stream = sum(
         compressed_bits("eyeriss_rlc", ~feature_map) for image in range(2) for feature_map in trace.zeros("b", image)

@@ -45,19 +45,20 @@ def walked_bytes(schedule: LayerSchedule) -> int:
     total, finished = 0, set()
     load_ifm = changes(steps.g, steps.c, steps.s)
     load_kernel = changes(steps.g, steps.k, steps.c)
-    opens = changes(steps.g, steps.k, steps.s)
+    opens = changes(steps.g, steps.m, steps.s)
     for step in range(steps.count):
         g = schedule.groups.size[steps.g[step]]
         k, c = schedule.outputs.size[steps.k[step]], schedule.channels.size[steps.c[step]]
         n = schedule.images.size[image[step]]
         rows = nest.input_rows(schedule.rows.start[row[step]], schedule.rows.stop[row[step]])
         columns = nest.input_columns(schedule.columns.start[column[step]], schedule.columns.stop[column[step]])
-        outputs = g * k * n * schedule.rows.size[row[step]] * schedule.columns.size[column[step]]
+        m = schedule.residents.size[steps.m[step]]
+        outputs = g * m * n * schedule.rows.size[row[step]] * schedule.columns.size[column[step]]
         if load_ifm[step]:
             total += 2 * g * c * n * (rows[1] - rows[0]) * (columns[1] - columns[0])
         if load_kernel[step]:
             total += 2 * g * k * c * nest.r * nest.s
-        key = (steps.g[step], steps.k[step], steps.s[step])
+        key = (steps.g[step], steps.m[step], steps.s[step])
         if opens[step] and key in finished:
             total += 2 * 4 * outputs  # spilled when it was left, fetched now
         finished.add(key)
@@ -75,11 +76,12 @@ def peak_bytes(schedule: LayerSchedule, accelerator: Accelerator, copies: int) -
             "gcs",
         ),
         "kernel": (2 * t.g * t.k * t.c * nest.r * nest.s, "gkc"),
-        "ofm": (4 * t.g * t.k * t.n * t.p * t.q, "gks"),
+        "ofm": (4 * t.g * t.m * t.n * t.p * t.q, "gms"),
     }
     counts = {
         "g": schedule.groups.count,
         "k": schedule.outputs.count,
+        "m": schedule.residents.count,
         "c": schedule.channels.count,
         "s": schedule.position_tiles,
     }
