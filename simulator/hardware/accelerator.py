@@ -12,6 +12,7 @@ from simulator.hardware.buffer import Buffers
 from simulator.hardware.dram import Dma, Dram
 from simulator.hardware.layout import Layout, NameOrSection
 from simulator.hardware.mapping import Mapping
+from simulator.hardware.on_chip import OnChip
 from simulator.hardware.post_processing import PostProcessing
 from simulator.hardware.section import Positive, Section
 from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules
@@ -102,6 +103,7 @@ class Accelerator(Section):
     compression: Compression = Compression()
     pruning: PruningUnit = PruningUnit()
     post_processing: PostProcessing = PostProcessing()
+    on_chip: OnChip = OnChip()
     precision: Precision = Precision()
     energy: Energy
 

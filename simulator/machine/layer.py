@@ -28,8 +28,8 @@ from simulator.machine.layer_costs import (
 )
 from simulator.machine.output_costs import OutputTraffic, output_stream
 from simulator.machine.pipeline import LayerTiming, LayerWork, OperandStream
-from simulator.machine.results import LayerResult
-from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, traffic_rows
+from simulator.machine.results import LayerResult, OnChipUse
+from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, on_chip_bytes, traffic_rows
 from simulator.machine.way_out import folded_passes, way_out
 from simulator.machine.work import (
     MacCounts,
@@ -66,6 +66,7 @@ class PreparedLayer:
     vector_elements: int
     comparisons: int
     pads: PadCounts
+    stay: OnChipUse
 
     def result(self, accelerator: Accelerator, timing: LayerTiming) -> LayerResult:
         """The layer's counters, now that its timing is known."""
@@ -75,6 +76,7 @@ class PreparedLayer:
             accelerator,
             dram_pj=moved * accelerator.dram.energy if used is None else used.energy_pj,
             buffer_bytes=buffer_bytes(self.traffic),
+            on_chip_bytes=on_chip_bytes(self.traffic),
             pads=self.pads,
             performed=self.macs.performed,
             gated=self.macs.gated,
@@ -99,6 +101,7 @@ class PreparedLayer:
             skipped_bytes=self.skipped_bytes,
             tiles=self.schedule.steps.count,
             tiling=self.schedule.tiling.describe(),
+            on_chip=self.stay,
         )
 
 
@@ -158,6 +161,11 @@ def prepare_layer(
         vector_elements=_vector_elements(layer, ifm_traffic, output_traffic) + out.elements,
         comparisons=batch.comparisons(leaving, ifm_traffic.elements),
         pads=pads,
+        stay=OnChipUse(
+            sum(map(batch.stays, leaving.inputs)),
+            int(batch.stays(leaving.output)),
+            batch.residence.held_bytes(layer_index),
+        ),
     )
 
 

@@ -28,6 +28,7 @@ class OperandTraffic:
 
     elements are those that pass the buffer. skippable_bytes: what dynamic pruning flagged among what the tiles needed,
     as stored; skipped_bytes: what it kept from moving, in whole bursts. Size tables and flags are in neither.
+    on_chip_bytes: what moves between the tiles and feature maps that stay on chip.
     """
 
     value_bytes: int = 0
@@ -37,6 +38,7 @@ class OperandTraffic:
     elements: int = 0
     skippable_bytes: int = 0
     skipped_bytes: int = 0
+    on_chip_bytes: int = 0
 
     def __add__(self, other: "OperandTraffic") -> "OperandTraffic":
         return OperandTraffic(
@@ -58,6 +60,21 @@ class Loads:
 def slots_of(accelerator: Accelerator, operand: str) -> int:
     """Tiles of an operand that its buffer holds at a time."""
     return accelerator.buffers.copies(operand)
+
+
+def map_loads(
+    accelerator: Accelerator, tensor: StoredFeatureMap, boxes: Boxes, order: Ints, *, write: bool = False
+) -> Loads:
+    """The requests for `boxes` of a feature map, played in `order`. Of one that stays on chip nothing goes to DRAM."""
+    tiles = stored_tiles(tensor, boxes)
+    if not tensor.on_chip:
+        return loads_of(accelerator, tiles, order, tensor.region, write=write)
+    size = np.bincount(tiles.runs.request, weights=tiles.runs.length, minlength=boxes.count).astype(np.int64)
+    elements = tiles.elements[order]
+    traffic = OperandTraffic(
+        elements=int(elements.sum()), on_chip_bytes=int((size + np.asarray(tiles.table_bytes))[order].sum())
+    )
+    return Loads(np.zeros(len(order), np.int64), traffic, elements)
 
 
 def loads_of(
@@ -155,19 +172,24 @@ def output_boxes(schedule: LayerSchedule, shape: Shape | None = None) -> Boxes:
     )
 
 
+def input_loads(schedule: LayerSchedule) -> tuple[Bools, Ints]:
+    """The steps that load an IFM tile, and the number of the box that each of them loads."""
+    steps = schedule.steps
+    loads = changes(steps.g, steps.c, steps.s)
+    return loads, ((steps.g * schedule.channels.count + steps.c) * schedule.position_tiles + steps.s)[loads]
+
+
 def input_stream(
     schedule: LayerSchedule, accelerator: Accelerator, tensors: list[StoredFeatureMap]
 ) -> tuple[OperandStream, OperandTraffic]:
     """The IFM side of a layer: all inputs of a tile are fetched together."""
-    steps = schedule.steps
-    loads = changes(steps.g, steps.c, steps.s)
-    order = ((steps.g * schedule.channels.count + steps.c) * schedule.position_tiles + steps.s)[loads]
+    loads, order = input_loads(schedule)
     duration, elements = np.zeros((2, len(order)), np.int64)
     traffic = OperandTraffic()
     runs: tuple[BurstRuns, ...] = ()
     for index, tensor in enumerate(tensors):
         boxes = input_boxes(schedule, index)
-        one = loads_of(accelerator, stored_tiles(tensor, boxes), order, tensor.region)
+        one = map_loads(accelerator, tensor, boxes, order)
         runs += one.runs
         duration, traffic = duration + one.duration_ps, traffic + one.traffic
         elements = elements + np.minimum(one.elements, boxes.elements[order])  # of whole rows only what belongs to it
@@ -197,10 +219,9 @@ def _kernel_stream(accelerator: Accelerator, loads: Bools, one: Loads, room: Int
     return OperandStream(loads, one.duration_ps, slots, room, one.runs, moves_on)
 
 
-def right_operand_stream(
-    schedule: LayerSchedule, accelerator: Accelerator, tensor: StoredFeatureMap
-) -> tuple[OperandStream, OperandTraffic]:
-    """The kernel side of a product of two activations: a feature map [G·K, C, 1] like any other."""
+def right_operand_loads(schedule: LayerSchedule) -> tuple[Boxes, Ints, Bools]:
+    """The kernel tiles of a product of two activations as boxes of a feature map [G·K, C, 1], the box that each load
+    fetches, and the steps with a load."""
     nest, steps = schedule.nest, schedule.steps
     counts = (schedule.groups.count, schedule.outputs.count, schedule.channels.count)
     g, k, c = (axis.ravel() for axis in np.indices(counts, dtype=np.int64))
@@ -215,8 +236,15 @@ def right_operand_stream(
         (zero, zero + 1),
     )
     loads = changes(steps.g, steps.k, steps.c)
-    order = ((steps.g * counts[1] + steps.k) * counts[2] + steps.c)[loads]
-    one = loads_of(accelerator, stored_tiles(tensor, boxes), order, tensor.region)
+    return boxes, ((steps.g * counts[1] + steps.k) * counts[2] + steps.c)[loads], loads
+
+
+def right_operand_stream(
+    schedule: LayerSchedule, accelerator: Accelerator, tensor: StoredFeatureMap
+) -> tuple[OperandStream, OperandTraffic]:
+    """The kernel side of a product of two activations: a feature map like any other."""
+    boxes, order, loads = right_operand_loads(schedule)
+    one = map_loads(accelerator, tensor, boxes, order)
     room = ceil_div(np.minimum(one.elements, boxes.elements[order]) * accelerator.precision.ifm, 8)
     return _kernel_stream(accelerator, loads, one, room), one.traffic
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.burst_runs import BurstRuns
 from simulator.machine.feature_map import Boxes, Region, StoredFeatureMap, stored_tiles
-from simulator.machine.layer_costs import Loads, OperandTraffic, loads_of, output_boxes, slots_of
+from simulator.machine.layer_costs import Loads, OperandTraffic, loads_of, map_loads, output_boxes, slots_of
 from simulator.machine.pipeline import OutputStream
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.schedule import LayerSchedule, changes
@@ -71,8 +71,8 @@ def output_stream(
     last = steps.c[closes] == schedule.channels.count - 1
     opened, closed = tile[opens], tile[closes]
 
-    stored, boxes = way_out.stored, output_boxes(schedule)
-    finished = loads_of(accelerator, stored_tiles(stored, way_out.boxes), closed[last], stored.region, write=True)
+    boxes = output_boxes(schedule)
+    finished = map_loads(accelerator, way_out.stored, way_out.boxes, closed[last], write=True)
     store_runs = tuple(part.spread(last) for part in finished.runs)
     restore_runs: tuple[BurstRuns, ...] = ()
     restore, store = np.zeros(len(opened), np.int64), np.zeros(len(closed), np.int64)
@@ -81,7 +81,7 @@ def output_stream(
     if not (first.all() and last.all()):
         own, region = psums
         spilling = dataclasses.replace(
-            own, bits=accelerator.precision.psum, codec="raw", nonzero=None, kept=None, part=None
+            own, bits=accelerator.precision.psum, codec="raw", nonzero=None, kept=None, part=None, on_chip=False
         )
         tiles = stored_tiles(spilling, boxes)
         spilled = loads_of(accelerator, tiles, closed[~last], region, write=True)
@@ -94,9 +94,7 @@ def output_stream(
     produced = np.add.reduceat(step_cycles, np.flatnonzero(opens))
     late = np.maximum(way_out.cycles[closed] - produced, 0)
     post[last] = np.rint(late[last] * accelerator.cycle_ps).astype(np.int64)
-    operands = [
-        loads_of(accelerator, stored_tiles(tensor, of), closed[last], tensor.region) for tensor, of in way_out.operands
-    ]
+    operands = [map_loads(accelerator, tensor, of, closed[last]) for tensor, of in way_out.operands]
     fetch[last] = sum((one.duration_ps for one in operands), np.zeros(int(last.sum()), np.int64))
     bits = accelerator.precision.psum if schedule.nest.unit == "array" else accelerator.precision.ofm
     stream = OutputStream(

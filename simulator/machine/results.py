@@ -10,6 +10,16 @@ from simulator.trace.records import Layer
 
 
 @dataclass(frozen=True)
+class OnChipUse:
+    """Feature maps that stay on chip in a layer: how many of those that it reads, and of its OFM; the bytes of all that
+    are there, also those that other layers wait for."""
+
+    inputs: int = 0
+    outputs: int = 0
+    held_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class LayerResult:
     """Counters of one layer on one batch of images."""
 
@@ -30,6 +40,7 @@ class LayerResult:
     tiling: str = ""
     buffer_stall_cycles: int = 0
     fused_into: str = ""
+    on_chip: OnChipUse = field(default_factory=OnChipUse)
 
     @property
     def cycles(self) -> int:

@@ -7,6 +7,9 @@ from simulator.hardware.section import OPERANDS, Operand
 from simulator.machine.layer_costs import OperandTraffic
 from simulator.machine.output_costs import OutputTraffic
 
+ON_CHIP = "on_chip"
+"""The operand of traffic with feature maps that stay on chip."""
+
 
 @dataclass(frozen=True)
 class TrafficRow:
@@ -39,6 +42,7 @@ def traffic_rows(
 ) -> list[TrafficRow]:
     """All rows of a layer. flags_moved are bytes of flags (read, written); array is None on the vector unit.
 
+    Feature maps that stay on chip are an operand of their own there: what is loaded from them and stored to them.
     What is done on the way out takes its other operands straight from memory, past the buffers.
     """
     precision = accelerator.precision
@@ -60,6 +64,10 @@ def traffic_rows(
         TrafficRow("kernel", "buffer", "write", size(kernel.elements, kernel_bits)),
         TrafficRow("ofm", "buffer", "read", size(output.drained, precision.ofm)),
     ]
+    loaded = ifm.on_chip_bytes + kernel.on_chip_bytes + output.operands.on_chip_bytes
+    for direction, on_chip_bytes in (("read", loaded), ("write", output.ofm.on_chip_bytes)):
+        if on_chip_bytes:
+            rows.append(TrafficRow(ON_CHIP, "buffer", direction, on_chip_bytes))
     if array is None:
         return [
             *rows,
@@ -81,7 +89,16 @@ def buffer_bytes(rows: list[TrafficRow]) -> dict[tuple[Operand, str], int]:
     homes: dict[str, Operand] = {**{operand: operand for operand in OPERANDS}, "psum": "ofm"}
     totals: dict[tuple[Operand, str], int] = {}
     for row in rows:
-        if row.level == "buffer":
+        if row.level == "buffer" and row.operand != ON_CHIP:
             key = (homes[row.operand], row.direction)
             totals[key] = totals.get(key, 0) + row.bytes
     return totals
+
+
+def on_chip_bytes(rows: list[TrafficRow]) -> tuple[int, int]:
+    """Bytes read from and written to feature maps that stay on chip."""
+    reads, writes = (
+        sum(row.bytes for row in rows if row.operand == ON_CHIP and row.direction == direction)
+        for direction in ("read", "write")
+    )
+    return reads, writes
