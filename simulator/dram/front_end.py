@@ -3,62 +3,29 @@
 A burst whose queue is full holds up all that come after it, whatever their channel; that is what keeps many channels
 from being busy at once on scattered requests. Controllers live in their own time: each is played forward just as far as
 the next burst that is meant for it.
-
-A long run of bursts by a single stream soon repeats itself: after each period of the address map the same has happened,
-so many clocks later. Such periods are skipped in one step, up to the next row change, refresh or event.
 """
 
 from simulator.dram.bank_queues import banked_advance, banked_push
 from simulator.dram.compiled import compiled
+from simulator.dram.periods import skip_periods
 from simulator.dram.shared_queue import shared_advance, shared_push
 from simulator.dram.state import (
-    ACTIVATE_COUNT,
     ADMITTED,
-    BANK_ACTIVATE,
-    BANK_FIELDS,
-    BANK_READ,
-    BANK_WRITE_LENGTH,
-    BANK_WRITES_TO_COME,
-    BEST,
-    BLOCK,
     BURST,
-    BUSY_BANKS,
-    BUSY_CLOCKS,
     BY_PRIORITY,
     CLOCK,
-    COLUMN_CLOCK,
     CONTROLLER_FIELDS,
     DONE,
-    E_ARRIVAL,
     ENDING,
-    ENTRY_FIELDS,
-    FAW_0,
     FINISHED,
     FIRST_REQUEST,
-    GROUP_FIELDS,
     HEADER,
-    HELD,
-    HIT_COUNT,
-    IDLE_CLOCKS,
     IN_FLIGHT,
-    L_BANK,
     L_BANKS,
-    L_ENTRY,
     L_FRONT,
-    L_GROUP,
-    L_RANK,
     L_SERVED,
-    LATENCY_TOP,
     LEFT,
-    LENGTH,
     LOW_BITS,
-    MARKED_BURST,
-    MARKED_CLOCK,
-    MARKED_DELTA,
-    MARKED_EVENTS,
-    MARKED_RUN,
-    NEXT_REFRESH,
-    NOT_BEFORE,
     ORDER,
     OUTSTANDING,
     P_BANK_QUEUES,
@@ -67,16 +34,9 @@ from simulator.dram.state import (
     PERIOD,
     PIECE,
     PIECE_LEFT,
-    PINS_FREE,
-    PRECHARGE_COUNT,
-    QUEUED,
-    RANK_FIELDS,
-    RANK_READ,
     RATE_BURSTS,
     RATE_CLOCKS,
     READ,
-    READ_COUNT,
-    REFRESH_COUNT,
     REQUEST_ARRIVAL,
     REQUEST_DIRECTION,
     REQUEST_FIELDS,
@@ -84,36 +44,22 @@ from simulator.dram.state import (
     REQUEST_TAG,
     REQUESTS,
     RING,
-    ROW_CLOCK,
     RUN,
     RUN_LEFT,
     RUN_STOP,
+    SEGMENT,
     SERVED_FIELDS,
     SERVED_STREAM,
     STREAM,
     STREAM_FIELDS,
     STREAM_LIST,
     STREAMS,
-    SYNC_END,
     T_BURST,
     T_CONTROLLERS,
-    TO_COME,
-    TRANSFER_CLOCK,
     WAITING,
-    WAITING_WRITES,
     WRITE,
-    WRITE_COUNT,
-    WRITE_MODE,
     Ints,
 )
-
-
-@compiled
-def advance(state: Ints, latencies: Ints, controller: int, until: int, wanted: int) -> int:
-    """Plays a controller forward; see `shared_advance` and `banked_advance`."""
-    if state[P_BANK_QUEUES]:
-        return banked_advance(state, latencies, controller, until, wanted)
-    return shared_advance(state, latencies, controller, until, wanted)
 
 
 @compiled
@@ -152,90 +98,72 @@ def _next_stream(state: Ints, front: int) -> int:
 
 
 @compiled
-def _skip_periods(
-    state: Ints, mark: Ints, latencies: Ints, latency_mark: Ints, front: int, periods: int, delta: int
-) -> None:
-    """Lets what happened since `mark` happen `periods` times more, each time `delta` clocks later."""
-    shift = periods * delta
-    state[front + CLOCK] += shift
-    for controller in range(state[T_CONTROLLERS]):
-        c = HEADER + controller * CONTROLLER_FIELDS
-        for field in (COLUMN_CLOCK, ROW_CLOCK, TRANSFER_CLOCK, SYNC_END, HIT_COUNT, READ_COUNT, WRITE_COUNT):
-            state[c + field] += periods * (state[c + field] - mark[c + field])
-        if state[c + BEST] >= 0:
-            state[c + BEST] += shift
-    for b in range(state[L_BANK], state[L_GROUP], BANK_FIELDS):
-        for field in range(BANK_READ, BANK_ACTIVATE + 2):
-            state[b + field] += periods * (state[b + field] - mark[b + field])
-        if state[b + NOT_BEFORE] > 0:
-            state[b + NOT_BEFORE] += shift
-    for g in range(state[L_GROUP], state[L_RANK], GROUP_FIELDS):
-        for field in range(GROUP_FIELDS):
-            state[g + field] += periods * (state[g + field] - mark[g + field])
-    for r in range(state[L_RANK], state[L_ENTRY], RANK_FIELDS):
-        for field in range(RANK_READ, FAW_0 - 1):
-            state[r + field] += periods * (state[r + field] - mark[r + field])
-        state[r + PINS_FREE] += periods * (state[r + PINS_FREE] - mark[r + PINS_FREE])
-        for field in range(BUSY_CLOCKS, IDLE_CLOCKS + 1):
-            state[r + field] += periods * (state[r + field] - mark[r + field])
-    for e in range(state[L_ENTRY], state[L_FRONT], ENTRY_FIELDS):
-        state[e + E_ARRIVAL] += shift
-    for latency in range(state[front + LATENCY_TOP]):
-        latencies[latency] += periods * (latencies[latency] - latency_mark[latency])
+def _advance(state: Ints, latencies: Ints, controller: int, until: int, wanted: int) -> int:
+    """Plays a controller forward; see `shared_advance` and `banked_advance`."""
+    if state[P_BANK_QUEUES]:
+        return banked_advance(state, latencies, controller, until, wanted)
+    return shared_advance(state, latencies, controller, until, wanted)
 
 
 @compiled
-def _skip(state: Ints, mark: Ints, latencies: Ints, latency_mark: Ints, front: int, s: int, q: int, until: int) -> None:
-    """At the end of a period of a lone stream: remembers where it stands, or skips periods that only repeat this."""
-    period, burst = state[front + PERIOD], state[q + BURST]
-    clock = state[front + CLOCK]
-    events, due = 0, until
-    for controller in range(state[T_CONTROLLERS]):
-        c = HEADER + controller * CONTROLLER_FIELDS
-        events += state[c + ACTIVATE_COUNT] + state[c + PRECHARGE_COUNT] + state[c + REFRESH_COUNT]
-        due = min(due, state[c + NEXT_REFRESH])
-    steady = True
-    delta = clock - state[front + MARKED_CLOCK]
-    for controller in range(state[T_CONTROLLERS]):
-        c = HEADER + controller * CONTROLLER_FIELDS
-        for field in (WAITING, WAITING_WRITES, WRITE_MODE, QUEUED, BUSY_BANKS):
-            if state[c + field] != mark[c + field]:
-                steady = False
-        if state[c + COLUMN_CLOCK] - mark[c + COLUMN_CLOCK] != delta:
-            steady = False
-    for b in range(state[L_BANK], state[L_GROUP], BANK_FIELDS):
-        for field in (LENGTH, BANK_WRITE_LENGTH, TO_COME, BANK_WRITES_TO_COME, HELD):
-            if state[b + field] != mark[b + field]:
-                steady = False
-    follows = (
-        steady
-        and state[front + MARKED_RUN] == state[q + RUN]
-        and state[front + MARKED_BURST] + period == burst
-        and state[front + MARKED_EVENTS] == events
-    )
-    skipped = 0
-    if follows and delta == state[front + MARKED_DELTA] and delta > 0:
-        to_new_rows = (state[front + BLOCK] - burst) % state[front + BLOCK]
-        bursts = min(to_new_rows, state[q + RUN_LEFT])
-        skipped = min(bursts // period - 1, (due - clock) // delta - 2)
-        if skipped > 0:
-            _skip_periods(state, mark, latencies, latency_mark, front, skipped, delta)
-            state[q + BURST] += skipped * period
-            state[q + RUN_LEFT] -= skipped * period
-            state[front + ORDER] += skipped * period
-            state[s + ADMITTED] += skipped * period
-            state[state[L_SERVED] + state[q + REQUEST_TAG] * SERVED_FIELDS + LEFT] -= skipped * period
-            state[front + MARKED_RUN] = -1
-            return
-    state[front + MARKED_RUN] = state[q + RUN]
-    state[front + MARKED_BURST] = burst
-    state[front + MARKED_DELTA] = delta if follows else -1
-    state[front + MARKED_CLOCK] = clock
-    state[front + MARKED_EVENTS] = events
-    for at in range(state[L_ENTRY]):  # what lies behind that is only moved in time
-        mark[at] = state[at]
-    for at in range(state[front + LATENCY_TOP]):
-        latency_mark[at] = latencies[at]
+def _admit(
+    state: Ints,
+    latencies: Ints,
+    front: int,
+    s: int,
+    bank: int,
+    row: int,
+    direction: int,
+    tag: int,
+    count: int,
+    clock: int,
+    until: int,
+) -> int:
+    """Sends up to `count` bursts of a row from `clock` on, as their queue takes them. Returns how many were sent.
+
+    Fewer are when clock `until` comes, a request has been served or the stream may not have more under way.
+    """
+    controller = bank // state[L_BANKS]
+    waiting = HEADER + controller * CONTROLLER_FIELDS + WAITING + direction
+    room = state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]
+    served = state[L_SERVED] + tag * SERVED_FIELDS
+    sent = 0
+    _advance(state, latencies, controller, clock, -1)
+    while True:
+        if state[waiting] >= room:
+            reached = _advance(state, latencies, controller, until, direction)
+            if reached > clock:
+                clock = reached
+                _advance(state, latencies, controller, clock, -1)
+            if state[waiting] >= room:
+                state[front + CLOCK] = until
+                return sent
+        part = min(count - sent, room - state[waiting])
+        if state[front + FINISHED]:
+            part = 1
+        elif state[front + ENDING]:
+            part = min(part, 8 - state[front + ORDER] % 8)
+        if direction == READ:
+            part = max(1, min(part, state[front + OUTSTANDING] - state[s + IN_FLIGHT]))
+            state[s + IN_FLIGHT] += part
+        if state[P_BANK_QUEUES]:
+            for order in range(state[front + ORDER], state[front + ORDER] + part):
+                banked_push(state, controller, bank, row, direction, order, tag, clock)
+        else:
+            shared_push(state, controller, bank, row, direction, state[front + ORDER], tag, clock, part)
+        sent += part
+        state[front + CLOCK] = clock
+        state[front + ORDER] += part
+        if state[front + ENDING] > 0 and state[front + ORDER] % 8 == 0:
+            for other in range(state[T_CONTROLLERS]):
+                _advance(state, latencies, other, clock, -1)
+        if direction == WRITE:
+            state[served + LEFT] -= part
+            state[served + DONE] = max(state[served + DONE], clock + 1)
+        if sent == count or clock >= until or state[front + FINISHED]:
+            return sent
+        if direction == READ and state[s + IN_FLIGHT] >= state[front + OUTSTANDING]:
+            return sent
 
 
 @compiled
@@ -259,7 +187,6 @@ def play(
     front = state[L_FRONT]
     low_bits = state[front + LOW_BITS]
     low = (1 << low_bits) - 1
-    banks = state[L_BANKS]
     while state[front + FINISHED] == 0:
         number = _next_stream(state, front)
         if number == -2:
@@ -273,7 +200,7 @@ def play(
                 if state[front + STREAM_LIST + other * STREAM_FIELDS + IN_FLIGHT] > 0:
                     clock = min(until, state[front + CLOCK] + 4 * state[T_BURST])
             for controller in range(state[T_CONTROLLERS]):
-                advance(state, latencies, controller, clock, -1)
+                _advance(state, latencies, controller, clock, -1)
             state[front + CLOCK] = clock
             if clock >= until:
                 break
@@ -293,37 +220,22 @@ def play(
                 if other != number and state[front + STREAM_LIST + other * STREAM_FIELDS + REQUESTS] > 0:
                     lone = False
             if lone:
-                _skip(state, mark, latencies, latency_mark, front, s, q, until)
+                skip_periods(state, mark, latencies, latency_mark, front, s, q, until)
                 clock = state[front + CLOCK]
         burst, direction, tag = state[q + BURST], state[q + REQUEST_DIRECTION], state[q + REQUEST_TAG]
         bank = bank_of[burst & low]
         row = (burst >> low_bits << 20) + row_of[burst & low]
-        controller = bank // banks
-        c = HEADER + controller * CONTROLLER_FIELDS
-        advance(state, latencies, controller, clock, -1)
-        if state[c + WAITING + direction] >= (state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]):
-            reached = advance(state, latencies, controller, until, direction)
-            if reached > clock:
-                clock = reached
-                advance(state, latencies, controller, clock, -1)
-            if state[c + WAITING + direction] >= (state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]):
-                state[front + CLOCK] = until
-                break
-        if state[P_BANK_QUEUES]:
-            banked_push(state, controller, bank, row, direction, state[front + ORDER], tag, clock)
-        else:
-            shared_push(state, controller, bank, row, direction, state[front + ORDER], tag, clock)
-        state[front + CLOCK] = clock
-        state[front + ORDER] += 1
-        if state[front + ENDING] > 0 and state[front + ORDER] % 8 == 0:
-            for other in range(state[T_CONTROLLERS]):
-                advance(state, latencies, other, clock, -1)
-        state[front + PIECE_LEFT] -= 1
-        state[s + ADMITTED] += 1
-        if direction == READ:
-            state[s + IN_FLIGHT] += 1
-        state[q + BURST] = burst + 1
-        state[q + RUN_LEFT] -= 1
+        segment = state[front + SEGMENT]
+        count = min(segment - burst % segment, state[q + RUN_LEFT], state[front + PIECE_LEFT])
+        if state[front + RATE_BURSTS]:
+            count = 1
+        sent = _admit(state, latencies, front, s, bank, row, direction, tag, count, clock, until)
+        if sent == 0:
+            break
+        state[front + PIECE_LEFT] -= sent
+        state[s + ADMITTED] += sent
+        state[q + BURST] = burst + sent
+        state[q + RUN_LEFT] -= sent
         if state[q + RUN_LEFT] == 0:
             run = state[q + RUN] + 1
             state[q + RUN] = run
@@ -336,13 +248,9 @@ def play(
                 state[s + REQUESTS] -= 1
                 state[front + PIECE_LEFT] = 0
                 state[front + ENDING] += 1
-        if direction == WRITE:
-            served = state[L_SERVED] + tag * SERVED_FIELDS
-            state[served + LEFT] -= 1
-            state[served + DONE] = max(state[served + DONE], clock + 1)
-            if state[served + LEFT] == 0:
-                state[front + FINISHED] += 1
-                state[front + ENDING] -= 1
+        if direction == WRITE and state[state[L_SERVED] + tag * SERVED_FIELDS + LEFT] == 0:
+            state[front + FINISHED] += 1
+            state[front + ENDING] -= 1
     return state[front + CLOCK]  # type: ignore[no-any-return]
 
 

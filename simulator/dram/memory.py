@@ -44,6 +44,7 @@ from simulator.dram.state import (
     REFRESH_COUNT,
     RING,
     ROW_CLOCKS,
+    SEGMENT,
     SERVED_FIELDS,
     STREAM,
     STREAM_FIELDS,
@@ -162,6 +163,7 @@ class Memory:
         period = max(self.mapping.period, 32)
         front[PERIOD] = period if 4 * period <= self.mapping.block else 0
         front[BLOCK] = self.mapping.block
+        front[SEGMENT] = min(self.mapping.segment, period)
 
     @property
     def clock(self) -> int:
