@@ -34,6 +34,7 @@ from simulator.dram.state import (
     L_RANK,
     L_SERVED,
     LAST_DIRECTION,
+    LATENCY_BINS,
     LATENCY_TOP,
     LEFT,
     NEXT_REFRESH,
@@ -194,7 +195,7 @@ def column(
         state[r + RANK_WRITE] = max(state[r + RANK_WRITE], clock + state[T_READ_TO_WRITE])
         state[b + BANK_PRECHARGE] = max(state[b + BANK_PRECHARGE], clock + state[T_READ_TO_PRECHARGE])
         end = clock + state[T_READ_LATENCY] + state[T_BURST]
-        latency = min(end - arrival, len(latencies) - 1)
+        latency = min(end - arrival, LATENCY_BINS - 1)
         latencies[latency] += 1
         if latency >= state[state[L_FRONT] + LATENCY_TOP]:
             state[state[L_FRONT] + LATENCY_TOP] = latency + 1

@@ -6,11 +6,12 @@ the next burst that is meant for it.
 """
 
 from simulator.dram.bank_queues import banked_advance, banked_push
-from simulator.dram.compiled import compiled
+from simulator.dram.compiled import compiled, numbers
 from simulator.dram.periods import skip_periods
 from simulator.dram.shared_queue import shared_advance, shared_push
 from simulator.dram.state import (
     ADMITTED,
+    BANK_BITS,
     BURST,
     BY_PRIORITY,
     CLOCK,
@@ -21,7 +22,6 @@ from simulator.dram.state import (
     FIRST_REQUEST,
     HEADER,
     IN_FLIGHT,
-    L_BANKS,
     L_FRONT,
     L_SERVED,
     LEFT,
@@ -76,7 +76,7 @@ def _next_stream(state: Ints, front: int) -> int:
         elif state[front + BY_PRIORITY]:
             number = turn - 1
         else:
-            number = (current + turn) % streams
+            number = current + turn if current + turn < streams else current + turn - streams
         s = front + STREAM_LIST + number * STREAM_FIELDS
         if state[s + REQUESTS] == 0:
             continue
@@ -123,7 +123,7 @@ def _admit(
 
     Fewer are when clock `until` comes, a request has been served or the stream may not have more under way.
     """
-    controller = bank // state[L_BANKS]
+    controller = bank >> state[front + BANK_BITS]
     waiting = HEADER + controller * CONTROLLER_FIELDS + WAITING + direction
     room = state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]
     served = state[L_SERVED] + tag * SERVED_FIELDS
@@ -167,7 +167,7 @@ def _admit(
 
 
 @compiled
-def play(
+def _play(
     state: Ints,
     latencies: Ints,
     mark: Ints,
@@ -178,12 +178,6 @@ def play(
     row_of: Ints,
     until: int,
 ) -> int:
-    """Plays the memory system until clock `until`, or until a request has been served.
-
-    run_first, run_bursts: the runs to which the requests refer, by number of their first burst and count; writes have
-    their count negative. bank_of, row_of: bank number and low row bits for the low bits of a burst's number. mark,
-    latency_mark: room for a second state.
-    """
     front = state[L_FRONT]
     low_bits = state[front + LOW_BITS]
     low = (1 << low_bits) - 1
@@ -214,7 +208,7 @@ def play(
             state[front + CLOCK] = until
             break
         period = state[front + PERIOD]
-        if period and state[q + BURST] % period == 0 and state[q + RUN_LEFT] > 2 * period:
+        if period and state[q + BURST] & period - 1 == 0 and state[q + RUN_LEFT] > 2 * period:
             lone = True
             for other in range(state[front + STREAMS]):
                 if other != number and state[front + STREAM_LIST + other * STREAM_FIELDS + REQUESTS] > 0:
@@ -226,7 +220,7 @@ def play(
         bank = bank_of[burst & low]
         row = (burst >> low_bits << 20) + row_of[burst & low]
         segment = state[front + SEGMENT]
-        count = min(segment - burst % segment, state[q + RUN_LEFT], state[front + PIECE_LEFT])
+        count = min(segment - (burst & segment - 1), state[q + RUN_LEFT], state[front + PIECE_LEFT])
         if state[front + RATE_BURSTS]:
             count = 1
         sent = _admit(state, latencies, front, s, bank, row, direction, tag, count, clock, until)
@@ -252,6 +246,37 @@ def play(
             state[front + FINISHED] += 1
             state[front + ENDING] -= 1
     return state[front + CLOCK]  # type: ignore[no-any-return]
+
+
+@compiled
+def play(
+    state: Ints,
+    latencies: Ints,
+    mark: Ints,
+    latency_mark: Ints,
+    run_first: Ints,
+    run_bursts: Ints,
+    bank_of: Ints,
+    row_of: Ints,
+    until: int,
+) -> int:
+    """Plays the memory system until clock `until`, or until a request has been served.
+
+    run_first, run_bursts: the runs to which the requests refer, by number of their first burst and count; writes have
+    their count negative. bank_of, row_of: bank number and low row bits for the low bits of a burst's number. mark,
+    latency_mark: room for a second state.
+    """
+    return _play(
+        numbers(state),
+        numbers(latencies),
+        numbers(mark),
+        numbers(latency_mark),
+        numbers(run_first),
+        numbers(run_bursts),
+        numbers(bank_of),
+        numbers(row_of),
+        until,
+    )
 
 
 @compiled

@@ -11,6 +11,7 @@ from simulator.dram.front_end import enqueue, play
 from simulator.dram.state import (
     ACTIVATE_COUNT,
     ADMITTED,
+    BANK_BITS,
     BLOCK,
     BUSY_BANKS,
     BUSY_CLOCKS,
@@ -24,6 +25,7 @@ from simulator.dram.state import (
     HEADER,
     HIT_COUNT,
     IDLE_CLOCKS,
+    LATENCY_BINS,
     LEFT,
     LOW_BITS,
     MARKED_RUN,
@@ -63,7 +65,6 @@ from simulator.hardware.dram_device import Controller, DramDevice
 
 Ints = npt.NDArray[np.int64]
 
-LATENCY_BINS = 4096
 MAX_PENDING = RING - 1
 """Requests that a stream may have under way."""
 
@@ -163,6 +164,7 @@ class Memory:
         period = max(self.mapping.period, 32)
         front[PERIOD] = period if 4 * period <= self.mapping.block else 0
         front[BLOCK] = self.mapping.block
+        front[BANK_BITS] = layout.banks.bit_length() - 1
         front[SEGMENT] = min(self.mapping.segment, period)
 
     @property

@@ -278,15 +278,16 @@ ENTRY_FIELDS = E_ARRIVAL + ENTRY_BURSTS
     ENDING,
     LATENCY_TOP,
     SEGMENT,
+    BANK_BITS,
     STREAM_LIST,
-) = range(23)
+) = range(24)
 """Fields of the front end, which admits bursts to the controllers. CLOCK: of the last admission. FINISHED: requests
 that have been served and not yet fetched. PIECE: bursts that a stream sends in its turn. PERIOD, BLOCK: bursts after
 which a sequential stream has been through all banks that take turns, and after which it opens new rows. MARKED: where
 such a stream stood one period ago. RATE: at most so many bursts in so many clocks, where not 0. ENDING: requests
 whose bursts have all been admitted and not all served. LATENCY_TOP: one
-more than the longest latency seen. SEGMENT: bursts that lie side by side in one row. From STREAM_LIST on: the
-streams."""
+more than the longest latency seen. SEGMENT: bursts that lie side by side in one row. BANK_BITS: of a bank's number,
+those that count banks within a controller. From STREAM_LIST on: the streams."""
 MAX_STREAMS = 8
 
 FIRST_REQUEST, REQUESTS, IN_FLIGHT, ADMITTED, REQUEST_LIST = range(5)
@@ -297,6 +298,9 @@ RUN, RUN_STOP, BURST, RUN_LEFT, REQUEST_DIRECTION, REQUEST_ARRIVAL, REQUEST_TAG 
 REQUEST_FIELDS = 7
 STREAM_FIELDS = REQUEST_LIST + RING * REQUEST_FIELDS
 FRONT_FIELDS = STREAM_LIST + MAX_STREAMS * STREAM_FIELDS
+
+LATENCY_BINS = 4096
+"""Clocks of latency that are told apart."""
 
 TAGS = 128
 """Requests that may be under way at a time."""
