@@ -8,9 +8,11 @@ that may change it.
 
 from simulator.dram.commands import activate_ready
 from simulator.dram.compiled import compiled
+from simulator.dram.queues import find_hit, free_entry, note_idle, unlink
 from simulator.dram.state import (
     BANK_FIELDS,
     BANK_PRECHARGE,
+    BEFORE_HIT,
     BUSY_BANKS,
     COLUMN_HEAD,
     COLUMN_NEXT,
@@ -32,12 +34,14 @@ from simulator.dram.state import (
     L_ENTRY,
     LIST,
     NEVER,
+    NEXT,
     OPEN_ROW,
     RANK_AT,
     ROW_BANK,
     ROW_CLOCK,
     ROW_ORDER,
     ROW_READY,
+    TAIL,
     Ints,
 )
 
@@ -174,3 +178,21 @@ def find_row(state: Ints, controller: int, c: int, direction: int) -> None:
             if ready < best or order < best_order:
                 best, best_order, best_bank = ready, order, b
     state[c + ROW_READY], state[c + ROW_ORDER], state[c + ROW_BANK] = best, best_order, best_bank
+
+
+@compiled
+def entry_served(state: Ints, controller: int, c: int, b: int, before: int, direction: int) -> None:
+    """Takes an entry with no bursts left, a bank's hit, off its queue; `before`: the bank before it on the list."""
+    entries = state[L_ENTRY] + controller * state[L_ENTRIES] * ENTRY_FIELDS
+    number, number_before = state[b + HIT + direction], state[b + BEFORE_HIT + direction]
+    following = state[entries + number * ENTRY_FIELDS + NEXT]
+    unlink(state, controller, b + HEAD + direction, b + TAIL + direction, number_before, number)
+    free_entry(state, controller, c, number)
+    remove_column(state, c, b, before)
+    find_hit(state, controller, b, direction, True, number_before, following)
+    hit = state[b + HIT + direction]
+    if hit >= 0:
+        add_column(state, c, b, state[entries + hit * ENTRY_FIELDS + E_ORDER])
+    consider_row(state, entries, c, b, direction)
+    if not state[b + HELD] and state[b + HEAD] < 0 and state[b + HEAD + 1] < 0:
+        note_idle(state, c, (b - state[L_BANK]) // BANK_FIELDS)

@@ -12,16 +12,24 @@ from simulator.dram.shared_queue import shared_advance, shared_push
 from simulator.dram.state import (
     ADMITTED,
     BANK_BITS,
+    BANK_FIELDS,
     BURST,
     BY_PRIORITY,
     CLOCK,
     CONTROLLER_FIELDS,
     DONE,
+    E_ROW,
     ENDING,
+    ENTRY_BURSTS,
+    ENTRY_FIELDS,
     FINISHED,
     FIRST_REQUEST,
+    FREED,
     HEADER,
     IN_FLIGHT,
+    L_BANK,
+    L_ENTRIES,
+    L_ENTRY,
     L_FRONT,
     L_SERVED,
     LEFT,
@@ -30,6 +38,7 @@ from simulator.dram.state import (
     OUTSTANDING,
     P_BANK_QUEUES,
     P_READ_QUEUE,
+    P_WRITE_LOW,
     P_WRITE_QUEUE,
     PERIOD,
     PIECE,
@@ -56,6 +65,8 @@ from simulator.dram.state import (
     STREAMS,
     T_BURST,
     T_CONTROLLERS,
+    T_DUAL_BUS,
+    TAIL,
     WAITING,
     WRITE,
     Ints,
@@ -98,11 +109,46 @@ def _next_stream(state: Ints, front: int) -> int:
 
 
 @compiled
-def _advance(state: Ints, latencies: Ints, controller: int, until: int, wanted: int) -> int:
+def _advance(state: Ints, latencies: Ints, controller: int, until: int) -> None:
     """Plays a controller forward; see `shared_advance` and `banked_advance`."""
     if state[P_BANK_QUEUES]:
-        return banked_advance(state, latencies, controller, until, wanted)
-    return shared_advance(state, latencies, controller, until, wanted)
+        banked_advance(state, latencies, controller, until, -1)
+    else:
+        shared_advance(state, latencies, controller, until, -1, 0, 0)
+
+
+@compiled
+def _make_room(
+    state: Ints,
+    latencies: Ints,
+    controller: int,
+    bank: int,
+    row: int,
+    direction: int,
+    clock: int,
+    most: int,
+    until: int,
+) -> int:
+    """Plays a controller forward until a full queue takes at most `most` bursts, and notes when. Returns how many.
+
+    Bursts that lengthen the last entry of their bank change nothing for the controller as long as it is there, so there
+    may be several. There are none when clock `until` comes first.
+    """
+    c = HEADER + controller * CONTROLLER_FIELDS
+    room = state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]
+    if state[P_BANK_QUEUES]:
+        state[c + FREED] = max(clock, banked_advance(state, latencies, controller, until, direction))
+        return 1 if state[c + WAITING + direction] < room else 0
+    tail = state[state[L_BANK] + bank * BANK_FIELDS + TAIL + direction]
+    needed = 1
+    if tail >= 0 and state[state[L_ENTRY] + (controller * state[L_ENTRIES] + tail) * ENTRY_FIELDS + E_ROW] == row:
+        needed = max(1, min(most, room - max(1, state[P_WRITE_LOW] if direction else 1)))
+    shared_advance(state, latencies, controller, until, direction, needed, max(0, tail))
+    freed = room - state[c + WAITING + direction]
+    for slot in range(freed):
+        clock = max(clock, state[c + FREED + slot])
+        state[c + FREED + slot] = clock
+    return freed  # type: ignore[no-any-return]
 
 
 @compiled
@@ -124,40 +170,45 @@ def _admit(
     Fewer are when clock `until` comes, a request has been served or the stream may not have more under way.
     """
     controller = bank >> state[front + BANK_BITS]
-    waiting = HEADER + controller * CONTROLLER_FIELDS + WAITING + direction
+    c = HEADER + controller * CONTROLLER_FIELDS
     room = state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]
     served = state[L_SERVED] + tag * SERVED_FIELDS
     sent = 0
-    _advance(state, latencies, controller, clock, -1)
+    _advance(state, latencies, controller, clock)
     while True:
-        if state[waiting] >= room:
-            reached = _advance(state, latencies, controller, until, direction)
-            if reached > clock:
-                clock = reached
-                _advance(state, latencies, controller, clock, -1)
-            if state[waiting] >= room:
-                state[front + CLOCK] = until
-                return sent
-        part = min(count - sent, room - state[waiting])
-        if state[front + FINISHED]:
-            part = 1
-        elif state[front + ENDING]:
-            part = min(part, 8 - state[front + ORDER] % 8)
+        part = min(count - sent, ENTRY_BURSTS)
+        if state[front + ENDING]:
+            part = min(part, 8 - (state[front + ORDER] & 7))
         if direction == READ:
             part = max(1, min(part, state[front + OUTSTANDING] - state[s + IN_FLIGHT]))
-            state[s + IN_FLIGHT] += part
+        freed = 0
+        if state[c + WAITING + direction] >= room:
+            freed = _make_room(state, latencies, controller, bank, row, direction, clock, part, until)
+            if freed == 0:
+                state[front + CLOCK] = until
+                return sent
+            clock = state[c + FREED + freed - 1]
+            if state[T_DUAL_BUS] or state[P_BANK_QUEUES]:
+                _advance(state, latencies, controller, clock)
+        part = min(part, room - state[c + WAITING + direction])
+        if state[front + FINISHED]:
+            part = min(part, max(1, freed))
+        for slot in range(freed, part):
+            state[c + FREED + slot] = clock
         if state[P_BANK_QUEUES]:
             for order in range(state[front + ORDER], state[front + ORDER] + part):
                 banked_push(state, controller, bank, row, direction, order, tag, clock)
         else:
-            shared_push(state, controller, bank, row, direction, state[front + ORDER], tag, clock, part)
+            shared_push(state, controller, bank, row, direction, state[front + ORDER], tag, part)
         sent += part
         state[front + CLOCK] = clock
         state[front + ORDER] += part
-        if state[front + ENDING] > 0 and state[front + ORDER] % 8 == 0:
+        if state[front + ENDING] > 0 and state[front + ORDER] & 7 == 0:
             for other in range(state[T_CONTROLLERS]):
-                _advance(state, latencies, other, clock, -1)
-        if direction == WRITE:
+                _advance(state, latencies, other, clock)
+        if direction == READ:
+            state[s + IN_FLIGHT] += part
+        else:
             state[served + LEFT] -= part
             state[served + DONE] = max(state[served + DONE], clock + 1)
         if sent == count or clock >= until or state[front + FINISHED]:
@@ -194,7 +245,7 @@ def _play(
                 if state[front + STREAM_LIST + other * STREAM_FIELDS + IN_FLIGHT] > 0:
                     clock = min(until, state[front + CLOCK] + 4 * state[T_BURST])
             for controller in range(state[T_CONTROLLERS]):
-                _advance(state, latencies, controller, clock, -1)
+                _advance(state, latencies, controller, clock)
             state[front + CLOCK] = clock
             if clock >= until:
                 break

@@ -13,6 +13,7 @@ from simulator.dram.candidates import (
     collect_columns,
     column_before,
     consider_row,
+    entry_served,
     find_row,
     first_arrival,
     remove_column,
@@ -39,6 +40,8 @@ from simulator.dram.state import (
     E_USED,
     ENTRY_BURSTS,
     ENTRY_FIELDS,
+    FINISHED,
+    FREED,
     GROUP_AT,
     HEAD,
     HEADER,
@@ -53,9 +56,9 @@ from simulator.dram.state import (
     L_BANK,
     L_ENTRIES,
     L_ENTRY,
+    L_FRONT,
     LENGTH,
     NEVER,
-    NEXT,
     NEXT_REFRESH,
     OPEN_ROW,
     P_READ_QUEUE,
@@ -69,6 +72,7 @@ from simulator.dram.state import (
     ROW_ORDER,
     ROW_READY,
     SECOND_HALVES,
+    T_RANKS,
     TAIL,
     TRANSFER_CLOCK,
     WAITING,
@@ -77,18 +81,21 @@ from simulator.dram.state import (
     WRITE_MODE,
     Ints,
 )
+from simulator.dram.trains import serve_train
 
 
 @compiled
 def shared_push(
-    state: Ints, controller: int, bank: int, row: int, direction: int, order: int, tag: int, clock: int, count: int
+    state: Ints, controller: int, bank: int, row: int, direction: int, order: int, tag: int, count: int
 ) -> None:
-    """Takes bursts that follow each other in a row into their queue, all at `clock`."""
+    """Takes up to ENTRY_BURSTS bursts that follow each other in a row into their queue, when FREED says."""
     c = HEADER + controller * CONTROLLER_FIELDS
     b = state[L_BANK] + bank * BANK_FIELDS
     entries = state[L_ENTRY] + controller * state[L_ENTRIES] * ENTRY_FIELDS
     state[b + LENGTH + direction] += count
     state[c + WAITING + direction] += count
+    arrivals = c + FREED
+    clock = state[arrivals + count - 1]
     if state[c + COLUMN_CLOCK] < clock:
         state[c + COLUMN_CLOCK] = clock
     if state[c + ROW_CLOCK] < clock:
@@ -100,19 +107,19 @@ def shared_push(
         if state[e + E_ORDER] + left == order and state[e + E_ROW] == row and state[e + E_TAG] == tag:
             used = state[e + E_USED]
             more = min(count, ENTRY_BURSTS - used)
-            for slot in range(used, used + more):
-                state[e + E_ARRIVAL + slot] = clock
+            for slot in range(more):
+                state[e + E_ARRIVAL + used + slot] = state[arrivals + slot]
+            arrivals += more
             state[e + E_USED] = used + more
             state[e + E_COUNT] = left + more
             order += more
             count -= more
-    while count > 0:
-        number = new_entry(state, controller, c, bank, row, direction, order, tag, clock)
+    if count > 0:
+        number = new_entry(state, controller, c, bank, row, direction, order, tag, 0)
         e = entries + number * ENTRY_FIELDS
-        more = min(count, ENTRY_BURSTS)
-        for slot in range(1, more):
-            state[e + E_ARRIVAL + slot] = clock
-        state[e + E_COUNT] = state[e + E_USED] = more
+        for slot in range(count):
+            state[e + E_ARRIVAL + slot] = state[arrivals + slot]
+        state[e + E_COUNT] = state[e + E_USED] = count
         hits = state[b + HIT + direction] < 0 and state[b + OPEN_ROW] == row
         first = state[b + HEAD + direction] < 0
         if hits:
@@ -128,8 +135,6 @@ def shared_push(
                     state[c + ROW_BANK] = -1
             elif first:
                 consider_row(state, entries, c, b, direction)
-        order += more
-        count -= more
 
 
 @compiled
@@ -140,19 +145,6 @@ def _set_write_mode(state: Ints, controller: int, c: int) -> None:
     if drained if mode else full:
         state[c + WRITE_MODE] = 1 - mode
         collect_columns(state, controller, c, 1 - mode)
-
-
-@compiled
-def _take(state: Ints, controller: int, c: int, b: int, direction: int, number: int, before: int) -> None:
-    """Takes the first burst of an entry out of its queue, and the entry when it was the last; `before`: in its list."""
-    e = state[L_ENTRY] + (controller * state[L_ENTRIES] + number) * ENTRY_FIELDS
-    state[e + E_ORDER] += 1
-    state[e + E_COUNT] -= 1
-    state[b + LENGTH + direction] -= 1
-    state[c + WAITING + direction] -= 1
-    if state[e + E_COUNT] == 0:
-        unlink(state, controller, b + HEAD + direction, b + TAIL + direction, before, number)
-        free_entry(state, controller, c, number)
 
 
 @compiled
@@ -168,7 +160,13 @@ def _open(state: Ints, controller: int, c: int, b: int, direction: int, clock: i
     state[b + HELD_ARRIVAL] = first_arrival(state, entries, head)
     state[b + HELD_DIRECTION] = direction
     add_held(state, c, b)
-    _take(state, controller, c, b, direction, head, -1)
+    state[e + E_ORDER] += 1
+    state[e + E_COUNT] -= 1
+    state[b + LENGTH + direction] -= 1
+    state[c + WAITING + direction] -= 1
+    if state[e + E_COUNT] == 0:
+        unlink(state, controller, b + HEAD + direction, b + TAIL + direction, -1, head)
+        free_entry(state, controller, c, head)
     find_hit(state, controller, b, READ, True, -1, state[b + HEAD])
     find_hit(state, controller, b, WRITE, True, -1, state[b + HEAD + 1])
     hit = state[b + HIT + direction]
@@ -194,6 +192,8 @@ def _serve_held(state: Ints, latencies: Ints, controller: int, c: int, b: int, d
     state[b + HELD] = 0
     remove_held(state, c, b)
     consider_row(state, entries, c, b, direction)
+    if state[b + HEAD] < 0 and state[b + HEAD + 1] < 0:
+        note_idle(state, c, (b - state[L_BANK]) // BANK_FIELDS)
 
 
 @compiled
@@ -202,38 +202,46 @@ def _serve_hit(
 ) -> None:
     """Serves the first hit of a bank; `before`: the bank before it on the list of hits."""
     entries = state[L_ENTRY] + controller * state[L_ENTRIES] * ENTRY_FIELDS
-    number, number_before = state[b + HIT + direction], state[b + BEFORE_HIT + direction]
+    number = state[b + HIT + direction]
     e = entries + number * ENTRY_FIELDS
     arrival = state[e + E_ARRIVAL + state[e + E_USED] - state[e + E_COUNT]]
     column(state, latencies, c, b, state[b + GROUP_AT], state[b + RANK_AT], direction, clock, state[e + E_TAG], arrival)
     if state[c + ROW_BANK] == b:
         state[c + ROW_BANK] = -1
-    following = state[e + NEXT]
-    _take(state, controller, c, b, direction, number, number_before)
-    if state[e + E_COUNT] > 0:
-        state[b + COLUMN_ORDER] += 1
-        if number_before < 0:
-            return
-    else:
-        remove_column(state, c, b, before)
-        find_hit(state, controller, b, direction, True, number_before, following)
-        hit = state[b + HIT + direction]
-        if hit >= 0:
-            add_column(state, c, b, state[entries + hit * ENTRY_FIELDS + E_ORDER])
-    consider_row(state, entries, c, b, direction)
+    state[e + E_ORDER] += 1
+    state[e + E_COUNT] -= 1
+    state[b + LENGTH + direction] -= 1
+    state[c + WAITING + direction] -= 1
+    if state[e + E_COUNT] == 0:
+        entry_served(state, controller, c, b, before, direction)
+        return
+    state[b + COLUMN_ORDER] += 1
+    if state[b + BEFORE_HIT + direction] >= 0:
+        consider_row(state, entries, c, b, direction)
 
 
 @compiled
-def shared_advance(state: Ints, latencies: Ints, controller: int, until: int, wanted: int) -> int:
-    """Issues the controller's commands before clock `until`, or until the queue of direction `wanted` takes a burst.
+def shared_advance(
+    state: Ints, latencies: Ints, controller: int, until: int, wanted: int, needed: int, tail: int
+) -> int:
+    """Issues the controller's commands before clock `until`, or until the full queue of direction `wanted` has room.
 
-    wanted −1: only `until` counts. Returns the clock that has been reached: everything before it has happened.
+    wanted −1: only `until` counts. needed: bursts for which there shall be room; fewer when a request has been served
+    or the entry `tail`, behind which they belong, is about to end. FREED says when there was room for each. Returns the
+    clock that has been reached: everything before it has happened.
     """
+    front = state[L_FRONT]
+    entries = state[L_ENTRY] + controller * state[L_ENTRIES] * ENTRY_FIELDS
     c = HEADER + controller * CONTROLLER_FIELDS
     room = state[P_WRITE_QUEUE] if wanted else state[P_READ_QUEUE]
     while True:
-        if wanted >= 0 and state[c + WAITING + wanted] < room:
-            return state[c + TRANSFER_CLOCK]  # type: ignore[no-any-return]
+        freed = 0
+        if wanted >= 0:
+            freed = room - state[c + WAITING + wanted]
+            if freed > 0 and (
+                freed >= needed or state[front + FINISHED] or state[entries + tail * ENTRY_FIELDS + E_COUNT] <= 1
+            ):
+                return state[c + TRANSFER_CLOCK]  # type: ignore[no-any-return]
         column_clock, row_clock = state[c + COLUMN_CLOCK], state[c + ROW_CLOCK]
         clock = min(column_clock, row_clock)
         if clock >= until:
@@ -250,6 +258,20 @@ def shared_advance(state: Ints, latencies: Ints, controller: int, until: int, wa
         _set_write_mode(state, controller, c)
         direction = state[c + WRITE_MODE]
         pending = clock >= due
+        if state[c + COLUMN_HEAD] >= 0 and not pending and state[c + SECOND_HALVES] == 0 and state[T_RANKS] < 3:
+            if state[c + ROW_BANK] < 0 or state[c + ROW_READY] < row_clock:
+                find_row(state, controller, c, direction)
+            limit, most = min(min(until, due), state[c + ROW_READY]), NEVER
+            if wanted == direction:
+                most = 1 if state[front + FINISHED] else needed - freed
+            if direction and state[c + WAITING] > 0:
+                most = min(most, state[c + WAITING_WRITES] - state[P_WRITE_LOW] + 1)
+            if wanted == direction:
+                served = serve_train(state, latencies, controller, c, direction, limit, most, tail, c + FREED + freed)
+            else:
+                served = serve_train(state, latencies, controller, c, direction, limit, most, -1, -1)
+            if served > 0:
+                continue
         best, best_order, best_bank, best_before, best_kind = NEVER, NEVER, -1, -1, -1
         b = state[c + HELD_HEAD]
         while b >= 0:
@@ -302,5 +324,5 @@ def shared_advance(state: Ints, latencies: Ints, controller: int, until: int, wa
             else:
                 _close(state, c, b, direction, best)
             state[c + ROW_BANK] = -1
-        if not state[b + HELD] and state[b + HEAD] < 0 and state[b + HEAD + 1] < 0:
-            note_idle(state, c, (b - state[L_BANK]) // BANK_FIELDS)
+        if wanted >= 0 and room - state[c + WAITING + wanted] > freed:
+            state[c + FREED + freed] = best + 1

@@ -172,15 +172,23 @@ HEADER = 46
     ROW_READY,
     ROW_ORDER,
     ROW_BANK,
+    FREED,
+    _FREED_1,
+    _FREED_2,
+    _FREED_3,
+    _FREED_4,
+    _FREED_5,
+    _FREED_6,
+    _FREED_7,
     LIST,
-) = range(41)
-"""Fields of a controller. HEADS and TAILS: its read and write queue, where banks have queues of their own.
-READY: how many of their entries find room in their bank's queue. SECOND_HALVES: split activations whose second command
-is still to come, and by when. SYNC_END: until when the data clock runs. BEST: the clock of the next command where it is
-known, −1 where it is not. COLUMN_HEAD, COLUMN_TAIL: the list of banks whose open row is hit in the direction that is
-served, oldest hit first. HELD_HEAD: of those with a held request. ROW_READY, ROW_ORDER, ROW_BANK: the first activate or
-precharge, −1 where it has to be looked for. Banks in these are places in the flat state. From LIST on: the banks that
-have something to do."""
+) = range(49)
+"""Fields of a controller. HEADS and TAILS: its read and write queue, where banks have queues of their own. READY: how
+many of their entries find room in their bank's queue. SECOND_HALVES: split activations whose second command is still to
+come, and by when. SYNC_END: until when the data clock runs. BEST: the clock of the next command where it is known, −1
+where it is not. COLUMN_HEAD, COLUMN_TAIL: the list of banks whose open row is hit in the direction that is served,
+oldest hit first. HELD_HEAD: of those with a held request. ROW_READY, ROW_ORDER, ROW_BANK: the first activate or
+precharge, −1 where it has to be looked for. FREED: when the next bursts to come may come. Banks in these are places in
+the flat state. From LIST on: the banks that have something to do."""
 CONTROLLER_FIELDS = LIST + 64
 
 (
@@ -214,13 +222,16 @@ CONTROLLER_FIELDS = LIST + 64
     COLUMN_NEXT,
     COLUMN_ORDER,
     HELD_NEXT,
-) = range(30)
+    TRAIN_COUNT,
+    TRAIN_CLOCK,
+) = range(32)
 """Fields of a bank. HELD: a request for which the row has been opened. HIT: the first queued read (and write) that hits
 the open row, −1 when there is none, and the entry before it. TO_COME: what waits for room in the bank's queue. PLACE:
 where it stands in the controller's list of busy banks, −1 when it does not. GROUP_AT, RANK_AT: where the records of its
 group and rank are. NOT_BEFORE: no command of the bank can be ready before this clock, as long as nothing new comes for
-it. COLUMN_NEXT, HELD_NEXT: the following bank in the controller's lists; COLUMN_ORDER: the order of the bank's hit."""
-BANK_FIELDS = 30
+it. COLUMN_NEXT, HELD_NEXT: the following bank in the controller's lists; COLUMN_ORDER: the order of the bank's hit.
+TRAIN: bursts served in a train, and when the last one was."""
+BANK_FIELDS = 32
 
 GROUP_READ, GROUP_WRITE, GROUP_ACTIVATE = range(3)
 GROUP_FIELDS = 3
