@@ -26,6 +26,7 @@ from simulator.dram.state import (
     FIRST_REQUEST,
     FREED,
     HEADER,
+    HELD,
     IN_FLIGHT,
     L_BANK,
     L_ENTRIES,
@@ -34,6 +35,7 @@ from simulator.dram.state import (
     L_SERVED,
     LEFT,
     LOW_BITS,
+    OPEN_ROW,
     ORDER,
     OUTSTANDING,
     P_BANK_QUEUES,
@@ -69,6 +71,7 @@ from simulator.dram.state import (
     TAIL,
     WAITING,
     WRITE,
+    WRITE_MODE,
     Ints,
 )
 
@@ -131,19 +134,23 @@ def _make_room(
 ) -> int:
     """Plays a controller forward until a full queue takes at most `most` bursts, and notes when. Returns how many.
 
-    Bursts that lengthen the last entry of their bank change nothing for the controller as long as it is there, so there
-    may be several. There are none when clock `until` comes first.
+    Bursts that lengthen the last entry of their bank change nothing for the controller as long as it is there, and hits
+    that join others that take turns do not either, so there may be several. There are none when clock `until` comes first.
     """
     c = HEADER + controller * CONTROLLER_FIELDS
     room = state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]
     if state[P_BANK_QUEUES]:
         state[c + FREED] = max(clock, banked_advance(state, latencies, controller, until, direction))
         return 1 if state[c + WAITING + direction] < room else 0
-    tail = state[state[L_BANK] + bank * BANK_FIELDS + TAIL + direction]
-    needed = 1
-    if tail >= 0 and state[state[L_ENTRY] + (controller * state[L_ENTRIES] + tail) * ENTRY_FIELDS + E_ROW] == row:
+    b = state[L_BANK] + bank * BANK_FIELDS
+    tail, needed = state[b + TAIL + direction], 1
+    if tail < 0:
+        alike = state[b + OPEN_ROW] == row and not state[b + HELD] and state[c + WRITE_MODE] == direction
+    else:
+        alike = state[state[L_ENTRY] + (controller * state[L_ENTRIES] + tail) * ENTRY_FIELDS + E_ROW] == row
+    if alike:
         needed = max(1, min(most, room - max(1, state[P_WRITE_LOW] if direction else 1)))
-    shared_advance(state, latencies, controller, until, direction, needed, max(0, tail))
+    shared_advance(state, latencies, controller, until, direction, needed, tail)
     freed = room - state[c + WAITING + direction]
     for slot in range(freed):
         clock = max(clock, state[c + FREED + slot])
@@ -301,17 +308,17 @@ def _play(
 
 @compiled
 def play(
-    state: Ints,
-    latencies: Ints,
-    mark: Ints,
-    latency_mark: Ints,
-    run_first: Ints,
-    run_bursts: Ints,
-    bank_of: Ints,
-    row_of: Ints,
+    state: int,
+    latencies: int,
+    mark: int,
+    latency_mark: int,
+    run_first: int,
+    run_bursts: int,
+    bank_of: int,
+    row_of: int,
     until: int,
 ) -> int:
-    """Plays the memory system until clock `until`, or until a request has been served.
+    """Plays the memory system until clock `until`, or until a request has been served. Arrays are addresses.
 
     run_first, run_bursts: the runs to which the requests refer, by number of their first burst and count; writes have
     their count negative. bank_of, row_of: bank number and low row bits for the low bits of a burst's number. mark,
@@ -332,9 +339,10 @@ def play(
 
 @compiled
 def enqueue(
-    state: Ints, run_first: Ints, run_bursts: Ints, stream: int, start: int, stop: int, tag: int, clock: int
+    state_at: int, run_first_at: int, run_bursts_at: int, stream: int, start: int, stop: int, tag: int, clock: int
 ) -> None:
-    """Hands a request, the runs `start` to `stop`, to its stream at `clock`."""
+    """Hands a request, the runs `start` to `stop`, to its stream at `clock`. Arrays are addresses."""
+    state, run_first, run_bursts = numbers(state_at), numbers(run_first_at), numbers(run_bursts_at)
     front = state[L_FRONT]
     s = front + STREAM_LIST + stream * STREAM_FIELDS
     place = (state[s + FIRST_REQUEST] + state[s + REQUESTS]) % RING

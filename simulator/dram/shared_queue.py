@@ -227,8 +227,8 @@ def shared_advance(
     """Issues the controller's commands before clock `until`, or until the full queue of direction `wanted` has room.
 
     wanted −1: only `until` counts. needed: bursts for which there shall be room; fewer when a request has been served
-    or the entry `tail`, behind which they belong, is about to end. FREED says when there was room for each. Returns the
-    clock that has been reached: everything before it has happened.
+    or the entry `tail`, behind which they belong, is about to end; −1: they are hits of a bank without others. FREED
+    says when there was room for each. Returns the clock that has been reached: everything before it has happened.
     """
     front = state[L_FRONT]
     entries = state[L_ENTRY] + controller * state[L_ENTRIES] * ENTRY_FIELDS
@@ -239,7 +239,10 @@ def shared_advance(
         if wanted >= 0:
             freed = room - state[c + WAITING + wanted]
             if freed > 0 and (
-                freed >= needed or state[front + FINISHED] or state[entries + tail * ENTRY_FIELDS + E_COUNT] <= 1
+                freed >= needed
+                or state[front + FINISHED]
+                or tail < 0
+                or state[entries + tail * ENTRY_FIELDS + E_COUNT] <= 1
             ):
                 return state[c + TRANSFER_CLOCK]  # type: ignore[no-any-return]
         column_clock, row_clock = state[c + COLUMN_CLOCK], state[c + ROW_CLOCK]
@@ -258,6 +261,8 @@ def shared_advance(
         _set_write_mode(state, controller, c)
         direction = state[c + WRITE_MODE]
         pending = clock >= due
+        if tail < 0 and (pending or direction != wanted):
+            needed = 1  # rows may be closed
         if state[c + COLUMN_HEAD] >= 0 and not pending and state[c + SECOND_HALVES] == 0 and state[T_RANKS] < 3:
             if state[c + ROW_BANK] < 0 or state[c + ROW_READY] < row_clock:
                 find_row(state, controller, c, direction)
@@ -267,9 +272,11 @@ def shared_advance(
             if direction and state[c + WAITING] > 0:
                 most = min(most, state[c + WAITING_WRITES] - state[P_WRITE_LOW] + 1)
             if wanted == direction:
-                served = serve_train(state, latencies, controller, c, direction, limit, most, tail, c + FREED + freed)
+                served = serve_train(
+                    state, latencies, controller, c, direction, limit, most, tail, c + FREED + freed, tail < 0
+                )
             else:
-                served = serve_train(state, latencies, controller, c, direction, limit, most, -1, -1)
+                served = serve_train(state, latencies, controller, c, direction, limit, most, -1, -1, False)
             if served > 0:
                 continue
         best, best_order, best_bank, best_before, best_kind = NEVER, NEVER, -1, -1, -1

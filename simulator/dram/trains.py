@@ -135,11 +135,13 @@ def serve_train(
     most: int,
     tail: int,
     freed: int,
+    joined: bool,
 ) -> int:
     """Serves up to `most` hits before clock `limit`; returns how many, 0 where there is no train.
 
     tail: an entry that must not end but by the first of them, −1 for none. freed: where to note when queue entries have
-    become free, −1 for nowhere.
+    become free, −1 for nowhere. joined: the bursts that take the places of those served are hits of a bank without
+    others; they do not come in between where hits take turns, but may where there is only one.
     """
     entries = state[L_ENTRY] + controller * state[L_ENTRIES] * ENTRY_FIELDS
     bus, distance = state[c + COLUMN_CLOCK], state[T_OTHER_GROUP]
@@ -173,6 +175,8 @@ def serve_train(
         if chosen < 0:
             limit = min(limit, begin)
             second = -1
+        elif joined and second < 0 and distance < state[T_SAME_GROUP]:
+            most = 1
         most = min(most, min(_left(state, entries, oldest, direction), _left(state, entries, second, direction)) - 1)
         if number:
             other_partner, other_turn = second, chosen
