@@ -134,8 +134,8 @@ def _make_room(
 ) -> int:
     """Plays a controller forward until a full queue takes at most `most` bursts, and notes when. Returns how many.
 
-    Bursts that lengthen the last entry of their bank change nothing for the controller as long as it is there, and hits
-    that join others that take turns do not either, so there may be several. There are none when clock `until` comes first.
+    Bursts that lengthen the last entry of their bank change nothing for the controller as long as it is there, nor do
+    hits that join others that take turns, so there may be several. There are none when clock `until` comes first.
     """
     c = HEADER + controller * CONTROLLER_FIELDS
     room = state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]
