@@ -170,7 +170,7 @@ class Memory:
         front[BY_PRIORITY] = dma.priority
         front[LOW_BITS] = self.mapping.low_bits
         period = max(self.mapping.period, 32)
-        front[PERIOD] = period if 4 * period <= self.mapping.block else 0
+        front[PERIOD] = period if 8 * period <= self.mapping.block else 0
         front[BLOCK] = self.mapping.block
         front[BANK_BITS] = layout.banks.bit_length() - 1
         front[SEGMENT] = min(self.mapping.segment, period)

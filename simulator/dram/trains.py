@@ -6,7 +6,7 @@ younger. So they go on until one of them ends, or until the first activate, prec
 Ranks that share a command bus do so side by side.
 """
 
-from simulator.dram.candidates import column_before, entry_served
+from simulator.dram.candidates import column_before, entry_served, first_arrival
 from simulator.dram.commands import account_gap, column_ready, note_latency, reads_done
 from simulator.dram.compiled import compiled
 from simulator.dram.state import (
@@ -45,6 +45,7 @@ from simulator.dram.state import (
     RANK_WRITE,
     READ,
     READ_COUNT,
+    ROW_BANK,
     ROW_CLOCK,
     SERVED_FIELDS,
     SYNC_END,
@@ -71,20 +72,10 @@ from simulator.dram.state import (
 
 
 @compiled
-def _partner(state: Ints, first: int) -> int:
-    """The first bank on the list, behind `first`, that is in another group of the same rank; −1 without one."""
-    b = state[first + COLUMN_NEXT]
-    while b >= 0:
-        if state[b + RANK_AT] == state[first + RANK_AT] and state[b + GROUP_AT] != state[first + GROUP_AT]:
-            break
-        b = state[b + COLUMN_NEXT]
-    return b  # type: ignore[no-any-return]
-
-
-@compiled
-def _ready(state: Ints, b: int, direction: int, clock: int) -> bool:
-    """Whether a bank's row has been open for long enough, and no request waits for another row before its hit."""
-    return state[b + HIT + direction] == state[b + HEAD + direction] and state[b + BANK_READ + direction] <= clock
+def _undisturbed(state: Ints, entries: int, b: int, direction: int) -> bool:
+    """Whether serving a bank's hits does not change what else it may do: it may be precharged by now, or not at all."""
+    hit, head = state[b + HIT + direction], state[b + HEAD + direction]
+    return hit == head or first_arrival(state, entries, hit) > first_arrival(state, entries, head)  # type: ignore[no-any-return]
 
 
 @compiled
@@ -120,6 +111,8 @@ def _finish(state: Ints, controller: int, c: int, b: int, before: int, direction
         state[r + RANK_READ] = max(state[r + RANK_READ], clock + state[T_WRITE_TO_READ_OTHER])
         state[g + GROUP_READ] = max(state[g + GROUP_READ], clock + state[T_WRITE_TO_READ_GROUP])
         state[b + BANK_PRECHARGE] = max(state[b + BANK_PRECHARGE], clock + state[T_WRITE_TO_PRECHARGE])
+    if state[c + ROW_BANK] == b:
+        state[c + ROW_BANK] = -1
     if state[e + E_COUNT] == 0:
         entry_served(state, controller, c, b, before, direction)
 
@@ -154,34 +147,38 @@ def serve_train(
         limit = min(limit, state[c + SYNC_END])
     if limit <= bus:
         return 0
-    first = state[c + COLUMN_HEAD]
-    other_first = -1
-    if state[T_RANKS] > 1:
-        other_first = state[first + COLUMN_NEXT]
-        while other_first >= 0 and state[other_first + RANK_AT] == state[first + RANK_AT]:
-            other_first = state[other_first + COLUMN_NEXT]
     # of both ranks: the oldest hit, the one that takes turns with it, and whose turn it is
-    partner, turn, other_partner, other_turn = -1, -1, -1, -1
-    for number in range(2):
-        oldest = other_first if number else first
-        if oldest < 0:
-            continue
-        second = _partner(state, oldest)
-        r, oldest_group = state[oldest + RANK_AT], state[oldest + GROUP_AT]
-        begin = max(state[r + direction], bus)
-        chosen = -1
-        if _ready(state, oldest, direction, begin) and (second < 0 or _ready(state, second, direction, begin)):
-            chosen = oldest if second < 0 or state[oldest_group + direction] <= begin else second
-        if chosen < 0:
-            limit = min(limit, begin)
-            second = -1
-        elif joined and second < 0 and distance < state[T_SAME_GROUP]:
+    first, partner, turn, other_first, other_partner, other_turn = -1, -1, -1, -1, -1, -1
+    at = state[c + COLUMN_HEAD]
+    rank, paired = state[at + RANK_AT], 2 * state[T_RANKS]
+    while at >= 0 and paired > 0:
+        r, g = state[at + RANK_AT], state[at + GROUP_AT]
+        oldest, second = (first, partner) if r == rank else (other_first, other_partner)
+        if second < 0 and (oldest < 0 or g != state[oldest + GROUP_AT]):
+            begin = max(state[r + direction], bus)
+            if state[at + BANK_READ + direction] > begin:
+                limit = min(limit, state[at + BANK_READ + direction])
+            elif not _undisturbed(state, entries, at, direction):
+                limit = min(limit, begin)
+            else:
+                paired -= 1
+                most = min(most, _left(state, entries, at, direction) - 1)
+                if r == rank:
+                    first, partner = (at, -1) if oldest < 0 else (oldest, at)
+                else:
+                    other_first, other_partner = (at, -1) if oldest < 0 else (oldest, at)
+            if limit <= bus:
+                return 0
+        at = state[at + COLUMN_NEXT]
+    if first >= 0:
+        turn = _first_turn(state, first, partner, direction, bus)
+    if other_first >= 0:
+        other_turn = _first_turn(state, other_first, other_partner, direction, bus)
+    if joined:
+        grouped = distance < state[T_SAME_GROUP]
+        last, other_last = (partner, other_partner) if grouped else (first, other_first)
+        if last < 0 or (other_last < 0 and state[T_RANKS] > 1):
             most = 1
-        most = min(most, min(_left(state, entries, oldest, direction), _left(state, entries, second, direction)) - 1)
-        if number:
-            other_partner, other_turn = second, chosen
-        else:
-            partner, turn = second, chosen
     count, ended, clock = 0, -1, 0
     while count < most and ended < 0:
         when = other_when = NEVER
@@ -245,6 +242,13 @@ def serve_train(
     if ended >= 0:
         _finish(state, controller, c, ended, column_before(state, c, ended), direction)
     return count
+
+
+@compiled
+def _first_turn(state: Ints, first: int, partner: int, direction: int, bus: int) -> int:
+    """Whose turn it is of a rank's oldest hit and its partner."""
+    begin = max(state[state[first + RANK_AT] + direction], bus)
+    return first if partner < 0 or state[state[first + GROUP_AT] + direction] <= begin else partner
 
 
 @compiled
