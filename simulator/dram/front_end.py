@@ -16,6 +16,7 @@ from simulator.dram.state import (
     BURST,
     BY_PRIORITY,
     CLOCK,
+    COLUMN_CLOCK,
     CONTROLLER_FIELDS,
     DONE,
     E_ROW,
@@ -55,6 +56,7 @@ from simulator.dram.state import (
     REQUEST_TAG,
     REQUESTS,
     RING,
+    ROW_CLOCK,
     RUN,
     RUN_LEFT,
     RUN_STOP,
@@ -116,7 +118,9 @@ def _advance(state: Ints, latencies: Ints, controller: int, until: int) -> None:
     """Plays a controller forward; see `shared_advance` and `banked_advance`."""
     if state[P_BANK_QUEUES]:
         banked_advance(state, latencies, controller, until, -1)
-    else:
+        return
+    c = HEADER + controller * CONTROLLER_FIELDS
+    if min(state[c + COLUMN_CLOCK], state[c + ROW_CLOCK]) < until:
         shared_advance(state, latencies, controller, until, -1, 0, 0)
 
 
