@@ -51,12 +51,17 @@ def compiled(function: F) -> F:
         config.CACHE_DIR = before
 
 
-@intrinsic  # type: ignore[untyped-decorator]
 def _pointer(context: Any, address: Any) -> Any:
+    """What the compiler makes of an address: its type and the code."""
+    pointer: Any = cast(Any, types).CPointer(types.int64)
+
     def code(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], target.get_value_type(signature.return_type))
 
-    return types.CPointer(types.int64)(types.int64), code
+    return pointer(types.int64), code
+
+
+_at: Any = cast(Any, intrinsic)(_pointer)
 
 
 @compiled
@@ -66,4 +71,4 @@ def numbers(address: int) -> npt.NDArray[np.int64]:
     An address is quicker to hand to compiled code than an array, and such an array quicker to index: indices are not
     checked, and negative ones do not count from the end.
     """
-    return _pointer(address)  # type: ignore[no-any-return]
+    return _at(address)  # type: ignore[no-any-return]

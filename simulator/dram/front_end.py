@@ -223,9 +223,9 @@ def _admit(
             state[served + LEFT] -= part
             state[served + DONE] = max(state[served + DONE], clock + 1)
         if sent == count or clock >= until or state[front + FINISHED]:
-            return sent
+            return sent  # type: ignore[no-any-return]
         if direction == READ and state[s + IN_FLIGHT] >= state[front + OUTSTANDING]:
-            return sent
+            return sent  # type: ignore[no-any-return]
 
 
 @compiled

@@ -157,7 +157,8 @@ class Memory:
         self._tables = self._bank_of.ctypes.data, self._row_of.ctypes.data
         self._addresses = self._state.ctypes.data, self._latencies.ctypes.data
         self._marks = self._mark.ctypes.data, self._latency_mark.ctypes.data
-        self._numbers = memoryview(self._state)  # a number from it is quicker than one from the array
+        # a number from a view is quicker than one from the array
+        self._numbers: memoryview[int] = memoryview(self._state)  # type: ignore[arg-type]
         self._runs = _Runs()
         self._pending: list[int] = []
         self._next_tag = 0

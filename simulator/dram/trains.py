@@ -75,7 +75,7 @@ from simulator.dram.state import (
 def _undisturbed(state: Ints, entries: int, b: int, direction: int) -> bool:
     """Whether serving a bank's hits does not change what else it may do: it may be precharged by now, or not at all."""
     hit, head = state[b + HIT + direction], state[b + HEAD + direction]
-    return hit == head or first_arrival(state, entries, hit) > first_arrival(state, entries, head)  # type: ignore[no-any-return]
+    return hit == head or first_arrival(state, entries, hit) > first_arrival(state, entries, head)
 
 
 @compiled
@@ -257,7 +257,7 @@ def _when(state: Ints, first: int, partner: int, turn: int, direction: int, bus:
     when = max(state[state[turn + RANK_AT] + direction], bus)
     ready = state[state[turn + GROUP_AT] + direction]
     if ready > when:
-        return -1 if partner >= 0 else ready  # type: ignore[no-any-return]
+        return -1 if partner >= 0 else ready
     if turn != first and state[state[first + GROUP_AT] + direction] <= when:
         return -1
-    return when
+    return when  # type: ignore[no-any-return]
