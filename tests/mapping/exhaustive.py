@@ -125,10 +125,7 @@ def _fits(  # type: ignore[no-untyped-def]
     for operand in range(3):
         times = 1 if only[operand] else copies[operand]
         need[pools[operand]] += _ceil(amounts[operand], 8) * times
-    for pool in range(len(capacity)):
-        if need[pool] > capacity[pool]:
-            return False
-    return True
+    return not (need[: len(capacity)] > capacity).any()
 
 
 @njit
