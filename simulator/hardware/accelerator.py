@@ -12,6 +12,8 @@ from simulator.hardware.buffer import Buffers
 from simulator.hardware.dram import Dma, Dram
 from simulator.hardware.layout import Layout, NameOrSection
 from simulator.hardware.mapping import Mapping
+from simulator.hardware.on_chip import OnChip
+from simulator.hardware.post_processing import PostProcessing
 from simulator.hardware.section import Positive, Section
 from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules
 
@@ -48,17 +50,6 @@ class PruningUnit(Section):
         if (self.granularity == "tile") != (self.tile is not None):
             raise ValueError("'tile' belongs to granularity: tile, and granularity: tile needs it")
         return self
-
-
-class PostProcessing(Section):
-    """The vector unit after the array: pooling, element-wise operators, softmax.
-
-    lanes: elements read or written in one cycle. concat: `in_place` when producers write straight into the concatenated
-    tensor, `copy` when it is a pass over memory.
-    """
-
-    lanes: Positive = 16
-    concat: Literal["in_place", "copy"] = "in_place"
 
 
 class Precision(Section):
@@ -112,6 +103,7 @@ class Accelerator(Section):
     compression: Compression = Compression()
     pruning: PruningUnit = PruningUnit()
     post_processing: PostProcessing = PostProcessing()
+    on_chip: OnChip = OnChip()
     precision: Precision = Precision()
     energy: Energy
 

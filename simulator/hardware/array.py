@@ -84,6 +84,8 @@ class Array(Section):
     count: arrays that work on one tile together; split: the loops among which they divide it, K, P or N (images),
     whichever is fastest for the tile. rows_hold, for `dataflow: weight_stationary`: `reduction` when the rows hold
     channels and kernel positions in a row, `channels` when every kernel position is a fold of its own.
+    fold_load_rows, for `timing: pipelined` of weight- and input-stationary arrays: rows of the operand that stays which
+    enter the array in a cycle.
     macs_by_bits: MACs that a PE does in a cycle on operands of at most so many bits, as a dot product over channels
     ([{bits: 8 bit, macs: 2}], 1 where none is wide enough); the wider of IFM and kernel counts.
     fold_stride, for `dataflow: spatial`: convolutions with stride U work on C·U² channels and 1/U of the kernel
@@ -103,6 +105,7 @@ class Array(Section):
     macs_per_pe: Positive = 1
     macs_by_bits: tuple[PrecisionMacs, ...] = ()
     rows_hold: Literal["reduction", "channels"] = "reduction"
+    fold_load_rows: Positive = 1
     fold_stride: bool = False
     winograd: bool = False
     dataflow: Literal["weight_stationary", "output_stationary", "input_stationary", "row_stationary", "spatial"]

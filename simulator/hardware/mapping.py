@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from simulator.hardware.section import Positive, Section
 
-Objective = Literal["balanced", "latency", "dram_bytes", "energy", "energy_delay"]
+Objective = Literal["balanced", "latency", "dram_bytes", "energy", "energy_delay", "fewest_tiles"]
 Order = Literal["SKC", "SCK", "KSC", "KCS", "CSK", "CKS"]
 
 Value = TypeVar("Value")
@@ -51,7 +51,8 @@ class Mapping(Section):
     """How layers become tiles.
 
     objective: `balanced`, the least DRAM traffic among tilings at most 10 % slower than the fastest; `latency`,
-    `dram_bytes`, `energy` or `energy_delay` (their product), the least of that. layers: fixed tiles by the name of a
+    `dram_bytes`, `energy` or `energy_delay` (their product), the least of that; `fewest_tiles`, tiles as large as fit,
+    as a compiler chooses that moves whole tensors where it can. layers: fixed tiles by the name of a
     layer or a shell pattern such as "features.*"; a name goes before patterns, and these in the order of the file.
     """
 

@@ -11,6 +11,7 @@ from simulator.hardware.accelerator import Accelerator
 from simulator.machine.feature_map import StoredFeatureMap
 from simulator.machine.memory_map import MemoryMap
 from simulator.machine.pruning import compared_elements, flag_bits, kept_elements
+from simulator.machine.residence import Residence
 from simulator.mapping.memory import places, tensor_layouts
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer, Shape
@@ -44,6 +45,7 @@ class Batch:
         self.pruned = pruned
         self._produced = {layer.output for layer in trace.layers}
         self._last_use = {tensor: index for index, layer in enumerate(trace.layers) for tensor in layer.inputs}
+        self.residence = Residence()
         self._maps: dict[int, FeatureMaps] = {}
         self._layouts = tensor_layouts(trace, accelerator.layout)
         self._places = places(trace, accelerator)
@@ -64,6 +66,10 @@ class Batch:
         """Drops every tensor that no layer after `layer_index` reads."""
         for tensor in [tensor for tensor in self._maps if self._last_use.get(tensor, -1) <= layer_index]:
             del self._maps[tensor]
+
+    def forget(self, tensor: int) -> None:
+        """Drops a tensor until somebody asks for it again."""
+        self._maps.pop(tensor, None)
 
     def _zero_free(self, tensor: int) -> bool:
         record = self.trace.tensors[tensor]
@@ -91,8 +97,8 @@ class Batch:
         return not self.in_memory_from_outside(tensor)
 
     def flag_bytes(self, tensor: int) -> int:
-        """Bytes of a tensor's flags for the whole batch, 0 when it has none."""
-        if not self.flagged(tensor):
+        """Bytes of a tensor's flags in DRAM for the whole batch, 0 when it has none or stays on chip."""
+        if not self.flagged(tensor) or self.stays(tensor):
             return 0
         return self.size * -(-flag_bits(self.accelerator.pruning, *self.trace.tensors[tensor].shape) // 8)
 
@@ -101,10 +107,22 @@ class Batch:
 
         Where the images count as groups, they lie behind each other like channels.
         """
+        stored = self.unplaced(tensor, shape, images)
+        if self.stays(tensor):
+            return dataclasses.replace(stored, on_chip=True)
+        region = self.memory.tensor(self._own(tensor), stored)
+        return stored if region is None else dataclasses.replace(stored, region=region)
+
+    def stays(self, tensor: int) -> bool:
+        """Whether a tensor stays on chip."""
+        return self._own(tensor) in self.residence.tensors
+
+    def unplaced(self, tensor: int, shape: Shape, images: int) -> StoredFeatureMap:
+        """The same without a place in DRAM."""
         maps = self.maps(tensor)
         raw = self.in_memory_from_outside(tensor) or self.accelerator.compression.feature_map == "raw"
         own = self.trace.tensors[tensor].shape
-        stored = StoredFeatureMap(
+        return StoredFeatureMap(
             shape=(self.size, *own),
             bits=self.accelerator.precision.ifm,
             codec="raw" if raw else self.accelerator.compression.feature_map,
@@ -114,8 +132,6 @@ class Batch:
             layout=self._layouts[tensor],
             part=self._part(tensor),
         )
-        region = self.memory.tensor(self._own(tensor), stored)
-        return stored if region is None else dataclasses.replace(stored, region=region)
 
     def _own(self, tensor: int) -> int:
         """The tensor that is in memory where `tensor` is a copy or permutation of it that was never stored itself."""

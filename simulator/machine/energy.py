@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import OPERANDS, Operand
-from simulator.hardware.sram_energy import buffer_energy
+from simulator.hardware.sram_energy import buffer_energy, sram_pj_per_byte
 
 COMPONENTS = (
     "dram",
     "dram_background",
     *(f"{operand}_buffer" for operand in OPERANDS),
+    "on_chip_memory",
     "scratch_pads",
     "array_network",
     "mac",
@@ -35,11 +36,21 @@ class PadCounts:
     psum_hops: int = 0
 
 
+def on_chip_energy(accelerator: Accelerator) -> tuple[float, float]:
+    """Picojoules per byte (read, written) of feature maps that stay on chip; in the buffers those of IFM and OFM."""
+    memory, buffers = accelerator.on_chip, accelerator.buffers
+    if memory.capacity is None:
+        return buffer_energy(buffers.of("ifm"))[0], buffer_energy(buffers.of("ofm"))[1]
+    read = sram_pj_per_byte(memory.capacity) if memory.read_energy is None else memory.read_energy
+    return read, read if memory.write_energy is None else memory.write_energy
+
+
 def layer_energy(
     accelerator: Accelerator,
     *,
     dram_pj: float,
     buffer_bytes: Mapping[tuple[Operand, str], int],
+    on_chip_bytes: tuple[int, int],
     pads: PadCounts,
     performed: int,
     gated: int,
@@ -49,7 +60,8 @@ def layer_energy(
 ) -> dict[str, float]:
     """Picojoules of each of COMPONENTS.
 
-    dram_pj is what DRAM takes without its background power. buffer_bytes is keyed by (operand, "read" or "write").
+    dram_pj is what DRAM takes without its background power. buffer_bytes is keyed by (operand, "read" or "write"),
+    on_chip_bytes (read, written) are those of feature maps that stay on chip.
     Milliwatts times picoseconds are femtojoules.
     """
     energy = accelerator.energy
@@ -60,6 +72,9 @@ def layer_energy(
         read_pj, write_pj = buffer_energy(accelerator.buffers.of(operand))
         reads, writes = buffer_bytes.get((operand, "read"), 0), buffer_bytes.get((operand, "write"), 0)
         result[f"{operand}_buffer"] = reads * read_pj + writes * write_pj
+    result["on_chip_memory"] = sum(
+        size * each for size, each in zip(on_chip_bytes, on_chip_energy(accelerator), strict=True)
+    )
     result["scratch_pads"] = _pad_energy(accelerator, pads)
     result["array_network"] = pads.psum_hops * energy.hop
     result["mac"] = performed * energy.mac

@@ -53,6 +53,7 @@ class StoredFeatureMap:
     (C, H, W) in which a layer sees the same elements, channel by channel and row by row, when it is not the stored one
     (a flatten; images that count as groups). part: the first channel and the channels of the concatenation that the
     tensor was written into; addresses then count from the start of that. region: its place in DRAM, where that matters.
+    on_chip: whether it stays on chip instead, laid out alike.
     """
 
     shape: tuple[int, int, int, int]
@@ -64,6 +65,7 @@ class StoredFeatureMap:
     layout: LayoutName = "NCHW"
     part: tuple[int, int] | None = None
     region: Region | None = None
+    on_chip: bool = False
 
     @property
     def blocks(self) -> Blocks:

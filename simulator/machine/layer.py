@@ -1,7 +1,9 @@
 """One layer on the machine: from its maps to the events to play, and from their timing to its counters."""
 
+import dataclasses
 import functools
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,19 +18,19 @@ from simulator.machine.energy import PadCounts, layer_energy
 from simulator.machine.layer_costs import (
     FlagRuns,
     OperandTraffic,
-    OutputTraffic,
     flag_requests,
     flag_runs,
     input_stream,
     kernel_stream,
     layer_work,
-    output_stream,
     right_operand_stream,
     with_flags,
 )
+from simulator.machine.output_costs import OutputTraffic, output_stream
 from simulator.machine.pipeline import LayerTiming, LayerWork, OperandStream
-from simulator.machine.results import LayerResult
-from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, traffic_rows
+from simulator.machine.results import LayerResult, OnChipUse
+from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, on_chip_bytes, traffic_rows
+from simulator.machine.way_out import folded_passes, way_out
 from simulator.machine.work import (
     MacCounts,
     array_work,
@@ -38,6 +40,7 @@ from simulator.machine.work import (
     working_channels,
 )
 from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses, ceil_div
+from simulator.mapping.fusion import Stage
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer
 
@@ -63,6 +66,7 @@ class PreparedLayer:
     vector_elements: int
     comparisons: int
     pads: PadCounts
+    stay: OnChipUse
 
     def result(self, accelerator: Accelerator, timing: LayerTiming) -> LayerResult:
         """The layer's counters, now that its timing is known."""
@@ -72,6 +76,7 @@ class PreparedLayer:
             accelerator,
             dram_pj=moved * accelerator.dram.energy if used is None else used.energy_pj,
             buffer_bytes=buffer_bytes(self.traffic),
+            on_chip_bytes=on_chip_bytes(self.traffic),
             pads=self.pads,
             performed=self.macs.performed,
             gated=self.macs.gated,
@@ -96,11 +101,14 @@ class PreparedLayer:
             skipped_bytes=self.skipped_bytes,
             tiles=self.schedule.steps.count,
             tiling=self.schedule.tiling.describe(),
+            on_chip=self.stay,
         )
 
 
-def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> PreparedLayer:
-    """Every cost of a layer on a batch, computed at once."""
+def prepare_layer(
+    batch: Batch, layer_index: int, schedule: LayerSchedule, stages: Sequence[Stage] = ()
+) -> PreparedLayer:
+    """Every cost of a layer on a batch, with all that is done to its OFM on the way out, computed at once."""
     layer, nest, accelerator = batch.trace.layers[layer_index], schedule.nest, batch.accelerator
     inputs = [batch.stored(tensor, shape, nest.n) for tensor, shape in zip(layer.inputs, nest.inputs, strict=False)]
     ifm, ifm_traffic = input_stream(schedule, accelerator, inputs)
@@ -117,19 +125,17 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
             )
         step_cycles, macs, accesses, pads = _array(batch, layer, schedule, active, kernel_map)
     else:
-        step_cycles, macs = vector_cycles(schedule, accelerator.post_processing.lanes), MacCounts.none()
+        step_cycles, macs = vector_cycles(schedule, batch, layer), MacCounts.none()
     stalls = buffer_stalls(schedule, accelerator, step_cycles, accesses, streams)
 
-    post_rate = accelerator.post_processing.lanes
-    if batch.pruned and accelerator.pruning.side == "ofm":
-        post_rate = min(post_rate, accelerator.pruning.comparators or post_rate)
-    stored = batch.stored(layer.output, nest.ofm, nest.n)
-    output, output_traffic = output_stream(
-        schedule, accelerator, stored, step_cycles + stalls, post_rate, batch.memory.psums(layer_index, stored)
-    )
-    flags, runs = _flags(batch, layer)
+    out = way_out(batch, layer, stages, schedule)
+    own = batch.unplaced(layer.output, nest.ofm, nest.n) if stages else out.stored
+    psums = own, batch.memory.psums(layer_index, own)
+    output, output_traffic = output_stream(schedule, accelerator, out, psums, step_cycles + stalls)
+    leaving = _as_one(batch, layer, stages)
+    flags, runs = _flags(batch, leaving)
     work = with_flags(layer_work(accelerator, layer.name, step_cycles + stalls, streams, output), flags, runs)
-    parts = (ifm_traffic, kernel_traffic, output_traffic.ofm, output_traffic.psum_reads, output_traffic.psum_writes)
+    parts = (ifm_traffic, kernel_traffic, *output_traffic.all)
     moved = functools.reduce(operator.add, parts)
     flags_moved = (int(flags.moved_bytes[0]), int(flags.moved_bytes[1]))
     return PreparedLayer(
@@ -152,10 +158,23 @@ def prepare_layer(batch: Batch, layer_index: int, schedule: LayerSchedule) -> Pr
         row_misses=moved.row_misses + int(flags.row_misses.sum()),
         skippable_bytes=moved.skippable_bytes,
         skipped_bytes=moved.skipped_bytes,
-        vector_elements=_vector_elements(layer, ifm_traffic, output_traffic),
-        comparisons=batch.comparisons(layer, ifm_traffic.elements),
+        vector_elements=_vector_elements(layer, ifm_traffic, output_traffic) + out.elements,
+        comparisons=batch.comparisons(leaving, ifm_traffic.elements),
         pads=pads,
+        stay=OnChipUse(
+            sum(map(batch.stays, leaving.inputs)),
+            int(batch.stays(leaving.output)),
+            batch.residence.held_bytes(layer_index),
+        ),
     )
+
+
+def _as_one(batch: Batch, layer: Layer, stages: Sequence[Stage]) -> Layer:
+    """The layer as memory sees it: with what its stages read beside what they get from it, and what leaves them."""
+    layers = batch.trace.layers
+    others = [tensor for stage in stages for tensor in stage.others(layers[stage.layer])]
+    output = layers[stages[-1].layer].output if stages else layer.output
+    return dataclasses.replace(layer, inputs=(*layer.inputs, *others), output=output)
 
 
 def _flags(batch: Batch, layer: Layer) -> tuple[RequestCosts, FlagRuns]:
@@ -172,11 +191,11 @@ def _vector_elements(layer: Layer, ifm: OperandTraffic, output: OutputTraffic) -
     """Elements that the post-processing unit handles.
 
     All that a vector layer reads and writes; each OFM element of an array layer once per operator that was fused into
-    it (batch norm is part of the kernel).
+    it (batch norm is part of the kernel). Layers that are done on the way out come on top.
     """
     if layer.kernel is None:
         return ifm.elements + output.ofm.elements
-    return output.ofm.elements * sum(name != "batch_norm" for name in layer.fused)
+    return output.drained * sum(name != "batch_norm" for name in layer.fused)
 
 
 def _array(
@@ -217,9 +236,11 @@ def _elements(accesses: BufferAccesses) -> ArrayElements:
     return ArrayElements(*(int(of_step.sum()) for of_step in vars(accesses).values()))
 
 
-def vector_cycles(schedule: LayerSchedule, lanes: int) -> Ints:
-    """Cycles of each step on the vector unit: what it reads or what it writes, whichever is more, over its lanes."""
-    nest, steps = schedule.nest, schedule.steps
+def vector_cycles(schedule: LayerSchedule, batch: Batch, layer: Layer) -> Ints:
+    """Cycles of each step on the vector unit: what it reads or what it writes, whichever is more, over its lanes, as
+    often as the operator and what was folded into it pass over it."""
+    nest, steps, unit = schedule.nest, schedule.steps, batch.accelerator.post_processing
+    passes = unit.passes(layer.operator) + folded_passes(batch, layer) - 1
     image, row, column = schedule.position_index(steps.s)
     images = schedule.images.size[image]
     channels = schedule.groups.start[steps.g], schedule.groups.stop[steps.g]
@@ -234,4 +255,4 @@ def vector_cycles(schedule: LayerSchedule, lanes: int) -> Ints:
         )
         read += images * np.prod([last - first for first, last in sides], axis=0)
     written = images * schedule.groups.size[steps.g] * schedule.rows.size[row] * schedule.columns.size[column]
-    return ceil_div(np.maximum(read, written), lanes)
+    return ceil_div(np.maximum(read, written) * passes, unit.lanes)

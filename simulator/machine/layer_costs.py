@@ -16,6 +16,7 @@ from simulator.machine.memory_map import MemoryMap
 from simulator.machine.pipeline import LayerWork, OperandStream, OutputStream
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.schedule import LayerSchedule, changes
+from simulator.trace.records import Shape
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -27,6 +28,7 @@ class OperandTraffic:
 
     elements are those that pass the buffer. skippable_bytes: what dynamic pruning flagged among what the tiles needed,
     as stored; skipped_bytes: what it kept from moving, in whole bursts. Size tables and flags are in neither.
+    on_chip_bytes: what moves between the tiles and feature maps that stay on chip.
     """
 
     value_bytes: int = 0
@@ -36,6 +38,7 @@ class OperandTraffic:
     elements: int = 0
     skippable_bytes: int = 0
     skipped_bytes: int = 0
+    on_chip_bytes: int = 0
 
     def __add__(self, other: "OperandTraffic") -> "OperandTraffic":
         return OperandTraffic(
@@ -57,6 +60,21 @@ class Loads:
 def slots_of(accelerator: Accelerator, operand: str) -> int:
     """Tiles of an operand that its buffer holds at a time."""
     return accelerator.buffers.copies(operand)
+
+
+def map_loads(
+    accelerator: Accelerator, tensor: StoredFeatureMap, boxes: Boxes, order: Ints, *, write: bool = False
+) -> Loads:
+    """The requests for `boxes` of a feature map, played in `order`. Of one that stays on chip nothing goes to DRAM."""
+    tiles = stored_tiles(tensor, boxes)
+    if not tensor.on_chip:
+        return loads_of(accelerator, tiles, order, tensor.region, write=write)
+    size = np.bincount(tiles.runs.request, weights=tiles.runs.length, minlength=boxes.count).astype(np.int64)
+    elements = tiles.elements[order]
+    traffic = OperandTraffic(
+        elements=int(elements.sum()), on_chip_bytes=int((size + np.asarray(tiles.table_bytes))[order].sum())
+    )
+    return Loads(np.zeros(len(order), np.int64), traffic, elements)
 
 
 def loads_of(
@@ -134,15 +152,18 @@ def input_boxes(schedule: LayerSchedule, index: int) -> Boxes:
     )
 
 
-def output_boxes(schedule: LayerSchedule) -> Boxes:
-    """The boxes of the OFM that visits write, one per (group tile, resident block of outputs, position tile)."""
-    nest = schedule.nest
+def output_boxes(schedule: LayerSchedule, shape: Shape | None = None) -> Boxes:
+    """The boxes of the OFM that visits write, one per (group tile, resident block of outputs, position tile).
+
+    shape: the same of another feature map (C, H, W) that goes with the OFM in proportion, by default the OFM itself.
+    """
+    nest = schedule.nest if shape is None else dataclasses.replace(schedule.nest, ofm=shape)
     counts = (schedule.groups.count, schedule.residents.count, schedule.position_tiles)
     g, m, s = (axis.ravel() for axis in np.indices(counts, dtype=np.int64))
     image, row, column = schedule.position_index(s)
     return Boxes(
         (schedule.images.start[image], schedule.images.stop[image]),
-        (
+        nest.ofm_channels(
             schedule.groups.start[g] * nest.k + schedule.residents.start[m],
             (schedule.groups.stop[g] - 1) * nest.k + schedule.residents.stop[m],
         ),
@@ -151,19 +172,24 @@ def output_boxes(schedule: LayerSchedule) -> Boxes:
     )
 
 
+def input_loads(schedule: LayerSchedule) -> tuple[Bools, Ints]:
+    """The steps that load an IFM tile, and the number of the box that each of them loads."""
+    steps = schedule.steps
+    loads = changes(steps.g, steps.c, steps.s)
+    return loads, ((steps.g * schedule.channels.count + steps.c) * schedule.position_tiles + steps.s)[loads]
+
+
 def input_stream(
     schedule: LayerSchedule, accelerator: Accelerator, tensors: list[StoredFeatureMap]
 ) -> tuple[OperandStream, OperandTraffic]:
     """The IFM side of a layer: all inputs of a tile are fetched together."""
-    steps = schedule.steps
-    loads = changes(steps.g, steps.c, steps.s)
-    order = ((steps.g * schedule.channels.count + steps.c) * schedule.position_tiles + steps.s)[loads]
+    loads, order = input_loads(schedule)
     duration, elements = np.zeros((2, len(order)), np.int64)
     traffic = OperandTraffic()
     runs: tuple[BurstRuns, ...] = ()
     for index, tensor in enumerate(tensors):
         boxes = input_boxes(schedule, index)
-        one = loads_of(accelerator, stored_tiles(tensor, boxes), order, tensor.region)
+        one = map_loads(accelerator, tensor, boxes, order)
         runs += one.runs
         duration, traffic = duration + one.duration_ps, traffic + one.traffic
         elements = elements + np.minimum(one.elements, boxes.elements[order])  # of whole rows only what belongs to it
@@ -193,10 +219,9 @@ def _kernel_stream(accelerator: Accelerator, loads: Bools, one: Loads, room: Int
     return OperandStream(loads, one.duration_ps, slots, room, one.runs, moves_on)
 
 
-def right_operand_stream(
-    schedule: LayerSchedule, accelerator: Accelerator, tensor: StoredFeatureMap
-) -> tuple[OperandStream, OperandTraffic]:
-    """The kernel side of a product of two activations: a feature map [G·K, C, 1] like any other."""
+def right_operand_loads(schedule: LayerSchedule) -> tuple[Boxes, Ints, Bools]:
+    """The kernel tiles of a product of two activations as boxes of a feature map [G·K, C, 1], the box that each load
+    fetches, and the steps with a load."""
     nest, steps = schedule.nest, schedule.steps
     counts = (schedule.groups.count, schedule.outputs.count, schedule.channels.count)
     g, k, c = (axis.ravel() for axis in np.indices(counts, dtype=np.int64))
@@ -211,69 +236,17 @@ def right_operand_stream(
         (zero, zero + 1),
     )
     loads = changes(steps.g, steps.k, steps.c)
-    order = ((steps.g * counts[1] + steps.k) * counts[2] + steps.c)[loads]
-    one = loads_of(accelerator, stored_tiles(tensor, boxes), order, tensor.region)
+    return boxes, ((steps.g * counts[1] + steps.k) * counts[2] + steps.c)[loads], loads
+
+
+def right_operand_stream(
+    schedule: LayerSchedule, accelerator: Accelerator, tensor: StoredFeatureMap
+) -> tuple[OperandStream, OperandTraffic]:
+    """The kernel side of a product of two activations: a feature map like any other."""
+    boxes, order, loads = right_operand_loads(schedule)
+    one = map_loads(accelerator, tensor, boxes, order)
     room = ceil_div(np.minimum(one.elements, boxes.elements[order]) * accelerator.precision.ifm, 8)
     return _kernel_stream(accelerator, loads, one, room), one.traffic
-
-
-@dataclass(frozen=True)
-class OutputTraffic:
-    """What the OFM side moves: finished elements, and psums spilled and fetched again."""
-
-    ofm: OperandTraffic
-    psum_writes: OperandTraffic
-    psum_reads: OperandTraffic
-
-
-def output_stream(
-    schedule: LayerSchedule,
-    accelerator: Accelerator,
-    tensor: StoredFeatureMap,
-    step_cycles: Ints,
-    post_rate: int,
-    psum_region: Region | None,
-) -> tuple[OutputStream, OutputTraffic]:
-    """The OFM side: a tile is stored once its last channel is in; psums spill when the array leaves it before that.
-
-    post_rate: finished elements that leave the post-processing unit in a cycle, while the array produces them. What is
-    not through by the end of the tile's visit (`step_cycles`) holds up the store.
-    """
-    steps = schedule.steps
-    opens = changes(steps.g, steps.m, steps.s)
-    closes = np.append(opens[1:], True)
-    tile = (steps.g * schedule.residents.count + steps.m) * schedule.position_tiles + steps.s
-    first = steps.c[opens] == 0
-    last = steps.c[closes] == schedule.channels.count - 1
-    opened, closed = tile[opens], tile[closes]
-
-    boxes = output_boxes(schedule)
-    finished = loads_of(accelerator, stored_tiles(tensor, boxes), closed[last], tensor.region, write=True)
-    store_runs = tuple(part.spread(last) for part in finished.runs)
-    restore_runs: tuple[BurstRuns, ...] = ()
-    restore, store = np.zeros(len(opened), np.int64), np.zeros(len(closed), np.int64)
-    store[last] = finished.duration_ps
-    reads = writes = OperandTraffic()
-    if not (first.all() and last.all()):
-        psums = dataclasses.replace(
-            tensor, bits=accelerator.precision.psum, codec="raw", nonzero=None, kept=None, part=None
-        )
-        tiles = stored_tiles(psums, boxes)
-        spilled = loads_of(accelerator, tiles, closed[~last], psum_region, write=True)
-        fetched = loads_of(accelerator, tiles, opened[~first], psum_region)
-        store_runs += tuple(part.spread(~last) for part in spilled.runs)
-        restore_runs = tuple(part.spread(~first) for part in fetched.runs)
-        store[~last], restore[~first] = spilled.duration_ps, fetched.duration_ps
-        writes, reads = spilled.traffic, fetched.traffic
-    post = np.zeros(len(closed), np.int64)
-    produced = np.add.reduceat(step_cycles, np.flatnonzero(opens))
-    late = np.maximum(-(-boxes.elements[closed] // post_rate) - produced, 0)
-    post[last] = np.rint(late[last] * accelerator.cycle_ps).astype(np.int64)
-    bits = accelerator.precision.psum if schedule.nest.unit == "array" else accelerator.precision.ofm
-    room = ceil_div(boxes.elements[opened] * bits, 8)
-    slots = slots_of(accelerator, "ofm")
-    stream = OutputStream(opens, closes, restore, store, post, slots, ~last, room, restore_runs, store_runs)
-    return stream, OutputTraffic(finished.traffic, writes, reads)
 
 
 def layer_work(

@@ -53,6 +53,7 @@ class OutputStream:
     restore_ps is the DRAM time to fetch psums when a visit begins (0 for the first), store_ps the time to write psums
     or finished elements when it ends (`spills` tells which); post_ps is what post-processing needs before; tile_bytes
     is the room that each visit takes in the buffer. restore_runs and store_runs: the same requests for a memory system.
+    fetch_ps and fetch_runs: what post-processing reads from memory for a tile, at the same time; empty for nothing.
     """
 
     opens: Bools
@@ -65,6 +66,8 @@ class OutputStream:
     tile_bytes: Ints = field(default_factory=_no_tiles)
     restore_runs: tuple[BurstRuns, ...] = ()
     store_runs: tuple[BurstRuns, ...] = ()
+    fetch_ps: Ints = field(default_factory=_no_tiles)
+    fetch_runs: tuple[BurstRuns, ...] = ()
 
     def names(self) -> list[str]:
         """The stream that each store belongs to: finished elements ("ofm") or psums."""
@@ -216,12 +219,17 @@ class _Writer:
         self.finished = env.process(self._run(env, dram, stream))
 
     def _run(self, env: simpy.Environment, dram: Port, stream: OutputStream) -> Process:
-        costs = zip(stream.names(), stream.post_ps.tolist(), stream.store_ps.tolist(), strict=True)
-        for number, (name, post, store) in enumerate(costs):
+        fetches = stream.fetch_ps.tolist() or [0] * len(stream.post_ps)
+        costs = zip(stream.names(), stream.post_ps.tolist(), fetches, stream.store_ps.tolist(), strict=True)
+        for number, (name, post, fetch, store) in enumerate(costs):
             if (wait := self.full.take()) is not None:
                 yield wait
+            runs = _runs(stream.fetch_runs, number)
+            fetched = dram.start("ifm", fetch, runs) if fetch or runs else None
             if post:
                 yield env.timeout(post)
+            if fetched is not None:
+                yield fetched
             yield from dram.transfer(name, store, _runs(stream.store_runs, number))
             self._leave()
             self.free.give()

@@ -10,6 +10,16 @@ from simulator.trace.records import Layer
 
 
 @dataclass(frozen=True)
+class OnChipUse:
+    """Feature maps that stay on chip in a layer: how many of those that it reads, and of its OFM; the bytes of all that
+    are there, also those that other layers wait for."""
+
+    inputs: int = 0
+    outputs: int = 0
+    held_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class LayerResult:
     """Counters of one layer on one batch of images."""
 
@@ -29,6 +39,8 @@ class LayerResult:
     tiles: int = 0
     tiling: str = ""
     buffer_stall_cycles: int = 0
+    fused_into: str = ""
+    on_chip: OnChipUse = field(default_factory=OnChipUse)
 
     @property
     def cycles(self) -> int:
@@ -46,10 +58,20 @@ class LayerResult:
         return sum(row.bytes for row in self.traffic if row.level == "dram")
 
     @staticmethod
-    def nothing(layer: Layer) -> "LayerResult":
-        """A layer that costs nothing: its producers write its result."""
+    def nothing(layer: Layer, fused_into: str = "") -> "LayerResult":
+        """A layer that costs nothing: its producers write its result, or the layer that it is fused into."""
         energy = dict.fromkeys(COMPONENTS, 0.0)
-        return LayerResult(layer.name, layer.operator, MacCounts.none(), 0, LayerTiming(), 1.0, 1, [], energy)
+        return LayerResult(
+            name=layer.name,
+            operator=layer.operator,
+            macs=MacCounts.none(),
+            compute_cycles=0,
+            timing=LayerTiming(),
+            cycle_ps=1.0,
+            array_macs=1,
+            energy_pj=energy,
+            fused_into=fused_into,
+        )
 
 
 @dataclass(frozen=True)

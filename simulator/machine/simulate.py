@@ -10,6 +10,7 @@ from simulator.hardware.accelerator import Accelerator
 from simulator.machine.batch import Batch
 from simulator.machine.dram_port import dram_port
 from simulator.machine.layer import prepare_layer
+from simulator.machine.on_chip import residence, room_left
 from simulator.machine.pipeline import run_layer
 from simulator.machine.pruning import DynamicPruning, check_pruning
 from simulator.machine.results import LayerResult, RunResult
@@ -70,6 +71,7 @@ def run(
 ) -> RunResult:
     """One batch of images through the whole network."""
     batch = Batch(trace, accelerator, images, schedule.batch, pruned=pruned)
+    batch.residence = residence(batch, schedule)
     results: list[LayerResult] = []
     env = simpy.Environment()
     env.run(env.process(_sequence(env, batch, schedule, results)))
@@ -84,10 +86,13 @@ def _sequence(
     last = max((index for index, layer in enumerate(schedule.layers) if layer is not None), default=-1)
     for index, layer_schedule in enumerate(schedule.layers):
         if layer_schedule is None:
-            results.append(LayerResult.nothing(batch.trace.layers[index]))
+            host = schedule.host(index)
+            into = batch.trace.layers[host].name if host != index else ""
+            results.append(LayerResult.nothing(batch.trace.layers[index], into))
         else:
-            prepared = prepare_layer(batch, index, layer_schedule)
+            prepared = prepare_layer(batch, index, layer_schedule, schedule.stages.get(index, ()))
             timing = yield from run_layer(env, dram, prepared.work)
             timing.dram = dram.use(drained=index == last)
+            batch.residence.check(index, prepared.layer.name, room_left(batch, timing.peak_bytes))
             results.append(prepared.result(batch.accelerator, timing))
         batch.release(index)

@@ -4,7 +4,11 @@ from dataclasses import dataclass
 
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import OPERANDS, Operand
-from simulator.machine.layer_costs import OperandTraffic, OutputTraffic
+from simulator.machine.layer_costs import OperandTraffic
+from simulator.machine.output_costs import OutputTraffic
+
+ON_CHIP = "on_chip"
+"""The operand of traffic with feature maps that stay on chip."""
 
 
 @dataclass(frozen=True)
@@ -36,25 +40,34 @@ def traffic_rows(
     flags_moved: tuple[int, int],
     array: ArrayElements | None,
 ) -> list[TrafficRow]:
-    """All rows of a layer. flags_moved are bytes of flags (read, written); array is None on the vector unit."""
+    """All rows of a layer. flags_moved are bytes of flags (read, written); array is None on the vector unit.
+
+    Feature maps that stay on chip are an operand of their own there: what is loaded from them and stored to them.
+    What is done on the way out takes its other operands straight from memory, past the buffers.
+    """
     precision = accelerator.precision
     kernel_bits = precision.ifm if two_activations else precision.kernel
 
     def size(elements: int, bits: int) -> int:
         return -(-elements * bits // 8)
 
+    read_metadata = ifm.metadata_bytes + kernel.metadata_bytes + output.operands.metadata_bytes
     rows = [
-        TrafficRow("ifm", "dram", "read", ifm.value_bytes),
+        TrafficRow("ifm", "dram", "read", ifm.value_bytes + output.operands.value_bytes),
         TrafficRow("kernel", "dram", "read", kernel.value_bytes),
         TrafficRow("ofm", "dram", "write", output.ofm.value_bytes),
         TrafficRow("psum", "dram", "read", output.psum_reads.value_bytes),
         TrafficRow("psum", "dram", "write", output.psum_writes.value_bytes),
-        TrafficRow("metadata", "dram", "read", ifm.metadata_bytes + kernel.metadata_bytes + flags_moved[0]),
+        TrafficRow("metadata", "dram", "read", read_metadata + flags_moved[0]),
         TrafficRow("metadata", "dram", "write", output.ofm.metadata_bytes + flags_moved[1]),
         TrafficRow("ifm", "buffer", "write", size(ifm.elements, precision.ifm)),
         TrafficRow("kernel", "buffer", "write", size(kernel.elements, kernel_bits)),
-        TrafficRow("ofm", "buffer", "read", size(output.ofm.elements, precision.ofm)),
+        TrafficRow("ofm", "buffer", "read", size(output.drained, precision.ofm)),
     ]
+    loaded = ifm.on_chip_bytes + kernel.on_chip_bytes + output.operands.on_chip_bytes
+    for direction, on_chip_bytes in (("read", loaded), ("write", output.ofm.on_chip_bytes)):
+        if on_chip_bytes:
+            rows.append(TrafficRow(ON_CHIP, "buffer", direction, on_chip_bytes))
     if array is None:
         return [
             *rows,
@@ -76,7 +89,16 @@ def buffer_bytes(rows: list[TrafficRow]) -> dict[tuple[Operand, str], int]:
     homes: dict[str, Operand] = {**{operand: operand for operand in OPERANDS}, "psum": "ofm"}
     totals: dict[tuple[Operand, str], int] = {}
     for row in rows:
-        if row.level == "buffer":
+        if row.level == "buffer" and row.operand != ON_CHIP:
             key = (homes[row.operand], row.direction)
             totals[key] = totals.get(key, 0) + row.bytes
     return totals
+
+
+def on_chip_bytes(rows: list[TrafficRow]) -> tuple[int, int]:
+    """Bytes read from and written to feature maps that stay on chip."""
+    reads, writes = (
+        sum(row.bytes for row in rows if row.operand == ON_CHIP and row.direction == direction)
+        for direction in ("read", "write")
+    )
+    return reads, writes

@@ -97,6 +97,10 @@ class LoopNest:
         """The channels [first, last) of input `index` that channels [start, stop) of all G·C read."""
         return _proportional(start, stop, self.g * self.c, self.inputs[index][0])
 
+    def ofm_channels(self, start: npt.ArrayLike, stop: npt.ArrayLike) -> tuple[Ints, Ints]:
+        """The OFM channels that channels [start, stop) of all G·K write."""
+        return _proportional(start, stop, self.g * self.k, self.ofm[0])
+
     def ofm_rows(self, start: npt.ArrayLike, stop: npt.ArrayLike) -> tuple[Ints, Ints]:
         """The OFM rows that positions [start, stop) of loop P write."""
         return _proportional(start, stop, self.p, self.ofm[1])

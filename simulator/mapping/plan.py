@@ -1,24 +1,40 @@
 """A whole network on an accelerator: one schedule per layer, and where each tensor lives."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.mapping.fixed_tiles import check_layer_names, fixed_tiles
+from simulator.mapping.fusion import Stage, fused_stages
 from simulator.mapping.loop_nest import loop_nest
 from simulator.mapping.memory import in_place_concatenations
 from simulator.mapping.schedule import LayerSchedule
 from simulator.mapping.tensor_storage import TensorStorage
 from simulator.mapping.tiling import best_schedule
+from simulator.trace.records import Layer
 from simulator.trace.trace import Trace
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The plan of a network: layers[i] is layer i's, None for a layer that moves nothing (a concatenation in place)."""
+    """The plan of a network.
+
+    layers[i] is layer i's, None for one that moves nothing: a concatenation in place, or what is done on the way out of
+    an array layer. stages: what follows each array layer, by its index.
+    """
 
     layers: list[LayerSchedule | None]
     batch: int
+    stages: Mapping[int, tuple[Stage, ...]] = field(default_factory=dict)
+
+    def stored_by(self, trace: Trace, index: int) -> Layer:
+        """The layer whose OFM leaves the chip at the end of layer `index`: the last of its stages, or itself."""
+        return trace.layers[self.stages[index][-1].layer if index in self.stages else index]
+
+    def host(self, index: int) -> int:
+        """The array layer as part of which layer `index` is done, or itself."""
+        return next((host for host, stages in self.stages.items() if any(s.layer == index for s in stages)), index)
 
 
 def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
@@ -29,15 +45,18 @@ def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
     """
     check_layer_names(trace, accelerator.mapping)
     tensors, free = TensorStorage(trace, accelerator), in_place_concatenations(trace, accelerator)
+    stages = fused_stages(trace, accelerator)
+    fused = {stage.layer for behind in stages.values() for stage in behind}
     schedules: list[LayerSchedule | None] = []
     for index, layer in enumerate(trace.layers):
-        if index in free:
+        if index in free or index in fused:
             schedules.append(None)
             continue
         nest = loop_nest(trace, layer, batch, winograd=accelerator.array.winograd)
+        stored = trace.layers[stages[index][-1].layer] if index in stages else layer
         try:
-            fixed = fixed_tiles(layer, nest, accelerator)
-            schedules.append(best_schedule(nest, accelerator, tensors.of_layer(layer, nest), fixed))
+            fixed, storage = fixed_tiles(layer, nest, accelerator), tensors.of_layer(layer, nest, stored)
+            schedules.append(best_schedule(nest, accelerator, storage, fixed))
         except InputError as error:
             raise InputError(f"layer '{layer.name}': {error}") from None
-    return Schedule(schedules, batch)
+    return Schedule(schedules, batch, stages)

@@ -9,8 +9,8 @@ from simulator.mapping.memory import places, tensor_layouts
 from simulator.trace.records import Layer, Shape
 from simulator.trace.trace import Trace
 
-RATIO_STEPS = 16
-"""Expected ratios are whole sixteenths, so that layers of the same shape mostly share one search."""
+RATIO_STEPS = 64
+"""Expected ratios are whole 64ths, so that layers of the same shape mostly share one search."""
 
 
 class TensorStorage:
@@ -23,10 +23,15 @@ class TensorStorage:
         self._written = {layer.output for layer in trace.layers}
         self._ratios: dict[int, float] = {}
 
-    def of_layer(self, layer: Layer, nest: LoopNest) -> Storage:
-        """How a layer's tensors lie in memory. A tensor that it sees in other rows counts as NCHW."""
+    def of_layer(self, layer: Layer, nest: LoopNest, writer: Layer | None = None) -> Storage:
+        """How a layer's tensors lie in memory. A tensor that it sees in other rows counts as NCHW.
+
+        writer: the layer whose OFM is stored in place of its own, where one is done on the way out.
+        """
         inputs = tuple(self._stored(tensor, seen) for tensor, seen in zip(layer.inputs, nest.inputs, strict=False))
-        return Storage(inputs, self._stored(layer.output, nest.ofm))
+        if writer is None or writer is layer:
+            return Storage(inputs, self._stored(layer.output, nest.ofm))
+        return Storage(inputs, self._stored(writer.output, writer.ofm))
 
     def _stored(self, tensor: int, seen: Shape) -> Stored:
         whole = self._homes[tensor].whole if tensor in self._homes else tensor

@@ -34,6 +34,9 @@ CLOSE = 1.01
 """Candidates within 1 % of the least of a measure compete for the least of the next: small tiles read the buffers more
 often."""
 
+AS_FAST = 1.001
+"""Candidates within 0.1 % of the least time count as equally fast."""
+
 EQUAL = 1 + 1e-9
 """Candidates that differ by rounding alone."""
 
@@ -69,7 +72,7 @@ def best_schedule(
     sizes = tile_sizes(nest, accelerator, tile)
     time = layer_time(nest, accelerator, dataflow, tile, sizes, moved)
     objective = accelerator.mapping.objective
-    measures: list[tuple[Floats, float]] = [(time.layer, CLOSE), (time.array, CLOSE)]
+    measures: list[tuple[Floats, float]] = [(time.layer, AS_FAST), (time.array, CLOSE)]
     if objective == "balanced":
         first = (time.array, 1.0) if accelerator.array.timing == "strict" else (time.layer, TIME_SLACK)
         measures = [first, (moved.total, CLOSE), *measures]
@@ -77,6 +80,8 @@ def best_schedule(
         measures = [(time.layer, EQUAL), (moved.total, CLOSE), *measures]
     elif objective == "dram_bytes":
         measures = [(moved.total, EQUAL), *measures]
+    elif objective == "fewest_tiles":
+        measures = [(tile.steps(nest).astype(np.float64), 1.0), (moved.total, CLOSE), *measures]
     else:
         energy = layer_energy_pj(nest, accelerator, dataflow, tile, sizes, storage, loads, moved, time)
         measures = [(energy if objective == "energy" else energy * time.layer, EQUAL), *measures]

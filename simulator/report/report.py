@@ -25,7 +25,8 @@ class Report:
     All tables hold means over the simulated batches (one batch is one image unless the simulation said otherwise), so a
     single image's figures are exact counts.
 
-    layers, one row per layer in order of execution: layer, operator, macs_dense, macs_effectual (no operand is zero),
+    layers, one row per layer in order of execution: layer, operator, fused_into (the layer on whose way out this one is
+    done, and which has all its costs; empty for others), macs_dense, macs_effectual (no operand is zero),
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
     (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers), stall_ifm_cycles …
     stall_drain_cycles (what the array waited for; stall = buffer_stall + these), utilisation (MACs performed or gated
@@ -34,7 +35,8 @@ class Report:
     layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
     row_hits, row_misses (bursts that had to open a row), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
     ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer held at a time; 0 for one that shares
-    another's), tiles, tiling.
+    another's), ifm_on_chip, ofm_on_chip (how many of the feature maps that it reads and writes stay on chip),
+    on_chip_bytes (all that stays there meanwhile), tiles, tiling.
 
     skippable_bytes are the elements that dynamic pruning flagged among those that IFM loads and OFM stores would have
     moved: their bits as stored raw; of a compressed tensor what zeros take up in its codec (a bit each in a
@@ -43,8 +45,9 @@ class Report:
     lose, 100·(1 − skipped / skippable): 0 when nothing is skippable, and 0 too when more is skipped than skippable,
     because a burst that goes as a whole takes bytes along that no tile needed.
 
-    traffic: layer, operand (ifm, kernel, ofm, psum, metadata), level (dram, buffer), direction (read, write), bytes.
-    energy: layer, component, energy_pj. images: one row per batch with its images and totals.
+    traffic: layer, operand (ifm, kernel, ofm, psum, metadata; at level buffer also on_chip, for what is loaded from and
+    stored to feature maps that stay there), level (dram, buffer), direction (read, write), bytes. energy: layer,
+    component, energy_pj. images: one row per batch with its images and totals.
 
     meta: names, hashes and settings that reproduce the run.
     """
@@ -76,7 +79,7 @@ class Report:
         dram = self.traffic[self.traffic["level"] == "dram"]
         for operand in ("ifm", "kernel", "ofm", "psum", "metadata"):
             sums[f"{operand}_bytes"] = _number(dram.loc[dram["operand"] == operand, "bytes"].sum())
-        for name in PEAKS:
+        for name in (*PEAKS, "on_chip_bytes"):
             sums[name] = _number(self.layers[name].max()) if name in self.layers else 0
         busy = sums["cycles"] * self.meta["array_macs"]
         sums["utilisation"] = (sums["macs_performed"] + sums["macs_gated"]) / busy if busy else 0.0
@@ -143,6 +146,7 @@ def _layer_row(layer: LayerResult) -> dict[str, Any]:
     return {
         "layer": layer.name,
         "operator": layer.operator,
+        "fused_into": layer.fused_into,
         "macs_dense": layer.macs.dense,
         "macs_effectual": layer.macs.effectual,
         "macs_performed": layer.macs.performed,
@@ -164,6 +168,9 @@ def _layer_row(layer: LayerResult) -> dict[str, Any]:
         "skipped_bytes": layer.skipped_bytes,
         "energy_pj": sum(layer.energy_pj.values()),
         **{name: peaks.get(name, 0) for name in PEAKS},
+        "ifm_on_chip": layer.on_chip.inputs,
+        "ofm_on_chip": layer.on_chip.outputs,
+        "on_chip_bytes": layer.on_chip.held_bytes,
         "tiles": layer.tiles,
         "tiling": layer.tiling,
     }

@@ -69,6 +69,13 @@ def test_rows_that_hold_channels_leave_kernel_positions_to_time() -> None:
     assert cycles(channels, whole(8, 8, 20, 2)) == cycles(reduction, whole(8, 8, 20, 2))
 
 
+def test_short_streams_wait_for_the_next_fold() -> None:
+    slow, fast = (small_accelerator(array={**SYSTOLIC, "fold_load_rows": rows}) for rows in (1, 4))
+    assert cycles(slow, whole(16, 16, 1, 1)) == 4 * 8  # four folds of eight rows, one position each
+    assert cycles(fast, whole(16, 16, 1, 1)) == 4 * 2
+    assert cycles(fast, whole(16, 16, 3, 1)) == cycles(small_accelerator(array=SYSTOLIC), whole(16, 16, 3, 1)) == 4 * 9
+
+
 def test_strided_convolutions_fill_channels_with_folded_strides() -> None:
     """ResNet's first layer in small: 3 channels, 8×8 kernel, stride 2 → 12 channels, 4×4 kernel."""
     plain, folded = (small_accelerator(array={**SPATIAL, "fold_stride": fold}) for fold in (False, True))

@@ -114,7 +114,7 @@ def test_psums_go_through_the_buffer_once_per_pass_and_the_ifm_too() -> None:
     """AlexNet CONV5, 4 images: the chip's 24.9 MB of global buffer accesses are those of 256 passes of 32 by 6."""
     conv5 = conv_layer("conv5", (384, 13, 13), 256, (3, 3), padding=1, groups=2)
     report = simulate(chain(conv5), "eyeriss", batch=4)
-    traffic = report.traffic.set_index(["operand", "level", "direction"])["bytes"]
+    traffic = report.traffic.set_index(["operand", "level", "direction"])["bytes"].sort_index()
     moved = traffic["psum", "buffer"].sum() + traffic["ifm", "buffer", "read"]
     assert moved / 1e6 == pytest.approx(24.9, rel=0.02), moved
     assert report.layers["tiles"].tolist() == [256]

@@ -63,16 +63,16 @@ class RowStationary:
         columns = min(s, self.pads.ifm.words)
         sets, outputs, channels = np.broadcast_arrays(sets, outputs, channels)
         best: Ints = np.full(sets.shape, IMPOSSIBLE, np.int64)
-        best_p, best_q, best_r, best_t = (np.zeros(sets.shape, np.int64) for _ in range(4))
+        best_p, best_q, best_r = (np.zeros(sets.shape, np.int64) for _ in range(3))
         for q in range(max(1, self.pads.ifm.words // columns), 0, -1):
             row_sets = ceil_div(channels, q)
-            for p in range(1, min(self.pads.psum.words, self.pads.kernel.words // (q * columns)) + 1):
-                kernel_sets = ceil_div(outputs, p)
-                better = (row_sets * kernel_sets <= sets) & (p * q < best)
-                if better.any():
-                    best = np.where(better, p * q, best)
-                    best_p, best_q = np.where(better, p, best_p), np.where(better, q, best_q)
-                    best_r, best_t = np.where(better, row_sets, best_r), np.where(better, kernel_sets, best_t)
+            p = ceil_div(outputs, np.maximum(sets // np.maximum(row_sets, 1), 1))  # the fewest that the sets leave
+            most = min(self.pads.psum.words, self.pads.kernel.words // (q * columns))
+            better = (row_sets <= sets) & (p <= most) & (p * q < best)
+            best = np.where(better, p * q, best)
+            best_p, best_q = np.where(better, p, best_p), np.where(better, q, best_q)
+            best_r = np.where(better, row_sets, best_r)
+        best_t = ceil_div(outputs, np.maximum(best_p, 1)) * (best_p > 0)
         depthwise = (outputs == 1) & (channels == 1)
         beside = np.where(depthwise, np.clip(np.asarray(groups), 1, np.maximum(sets, 1)), 1)
         return Pass(best_p, best_q, best_r, best_t, beside, -(-r // self.rows), -(-s // columns))

@@ -2,7 +2,7 @@
 
 Cycle and access formulas of the strict mode: SCALE-Sim (Samajdar et al., ISPASS 2020), CALC mode. Folds run one after
 the other there and the layer's total is the index of its last cycle. The pipelined mode loads the next fold while one
-streams, which takes as long as the array is high, and pays fill and drain once per layer.
+streams, which takes a cycle per row (or per `fold_load_rows`), and pays fill and drain once per layer.
 """
 
 from abc import ABC, abstractmethod
@@ -22,6 +22,7 @@ class Systolic(ABC):
         self.columns = array.columns
         self.depth = array.rows * lanes
         self.pe_lanes = lanes
+        self.load_cycles = -(-array.rows // array.fold_load_rows)
         self.by_position = array.rows_hold == "channels"
         self.strict = array.timing == "strict"
 
@@ -46,7 +47,7 @@ class Systolic(ABC):
         """Array cycles of each tile."""
         if self.strict:
             return self.folds(tile) * (self.stream(tile) + self.skew)
-        return self.folds(tile) * np.maximum(self.stream(tile), self.rows)
+        return self.folds(tile) * np.maximum(self.stream(tile), self.load_cycles)
 
     def overhead_cycles(self) -> int:
         """Fill and drain, once; in strict mode −1, because SCALE-Sim counts cycles from 0."""
