@@ -20,8 +20,8 @@ class EarlyKernels:
     Its first tile may take what the layers until then leave free of the kernel buffer, and only once the running layer
     has asked for all that it loads from DRAM: none of it waits for kernels of another layer. One tile, because its
     layer cannot begin without it: what a store of the running layer waits, the next layer no longer does. Further tiles
-    would have come while their layer works, and would make it wait for its IFM instead. room_bytes: what the other operands'
-    tiles leave to kernels in each of these layers.
+    would have come while their layer works, and would make it wait for its IFM instead. room_bytes: what the other
+    operands' tiles leave to kernels in each of these layers.
     """
 
     def __init__(

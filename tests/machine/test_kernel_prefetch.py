@@ -1,5 +1,7 @@
 """Kernels that are fetched while the layer before still runs: when, how many, and what they must not change."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from builders import chain, small_accelerator, with_random_maps
@@ -70,9 +72,11 @@ def test_feature_maps_are_loaded_once_they_are_stored(monkeypatch: pytest.Monkey
 def test_kernels_wait_where_the_buffer_is_full() -> None:
     half = 2 * 8 * 16 * 9
     exact = {**LARGE, "kernel": {"capacity": f"{half} B", "buffering": 1}}
-    for lanes, expected in ((16, 0), (1, half / 16)):
-        overrides = {"buffers": exact, "post_processing.lanes": lanes, **QUIET}
-        apart, early = (simulator.simulate(two(), fetching(when, **overrides)) for when in (False, True))
+    trace = dataclasses.replace(two(), layers=[dataclasses.replace(layer, fused=("gelu",)) for layer in two().layers])
+    slow = {"lanes": 1, "operations": {"gelu": 20}}
+    for unit, expected in (({}, 0), (slow, half / 16)):
+        overrides = {"buffers": exact, "post_processing": unit, **QUIET}
+        apart, early = (simulator.simulate(trace, fetching(when, **overrides)) for when in (False, True))
         assert early.layers["kernel_buffer_peak_bytes"].max() <= half
         saved = apart.totals["cycles"] - early.totals["cycles"]
         assert abs(saved - expected) <= 1, "a's kernels leave at its end: all that is left is its post-processing"
