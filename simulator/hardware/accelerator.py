@@ -14,7 +14,7 @@ from simulator.hardware.layout import Layout, NameOrSection
 from simulator.hardware.on_chip import OnChip
 from simulator.hardware.post_processing import PostProcessing
 from simulator.hardware.section import Positive, Section
-from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules
+from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules, Picoseconds
 
 ZeroHandling = Literal["none", "gate", "skip"]
 KernelCodec = Literal["raw", "bitmap"]
@@ -203,7 +203,12 @@ class Energy(Section):
 
 
 class Accelerator(Section):
-    """One accelerator: everything the planner and the machine need to know about the hardware."""
+    """One accelerator: everything the planner and the machine need to know about the hardware.
+
+    layer_overhead: picoseconds that pass at the beginning of every layer that moves data, before its first load.
+    fully_connected_batch: frames whose fully connected layers, those with one position, run together: each frame waits
+    there for the others.
+    """
 
     name: str
     description: str
@@ -217,6 +222,8 @@ class Accelerator(Section):
     pruning: PruningUnit = PruningUnit()
     post_processing: PostProcessing = PostProcessing()
     on_chip: OnChip = OnChip()
+    layer_overhead: Picoseconds = Field(default=0, validate_default=False)
+    fully_connected_batch: Positive = 1
     precision: Precision = Precision()
     energy: Energy
 

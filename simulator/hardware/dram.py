@@ -122,8 +122,8 @@ class Dma(Section):
 
     request: bytes that a stream sends before the next may. outstanding: requests of one stream whose data has not come
     yet. arbitration: `round_robin`, or `priority` in the order of `priority`. prefetch: tiles that a stream may have
-    asked for at a time, as far as its buffer has room. prefetch_kernels: whether a layer's first kernel tile comes while
-    the layers before it still run, once these have asked for all their loads and leave the kernel buffer room for it.
+    asked for at a time, as far as its buffer has room. prefetch_kernels: whether a layer's first kernel tile comes
+    while the layers before it still run, once these have asked for all their loads and leave it room in the buffer.
     """
 
     request: Bytes = Field(default=256, validate_default=False)

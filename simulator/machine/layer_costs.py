@@ -261,8 +261,15 @@ def layer_work(
 ) -> LayerWork:
     """Cycles turned into picoseconds such that rounding never adds up: each step ends on the rounded sum."""
     ends = np.rint(np.cumsum(step_cycles) * accelerator.cycle_ps).astype(np.int64)
-    spaces = accelerator.buffers.spaces
-    return LayerWork(np.diff(ends, prepend=0), inputs, output, layer, spaces, accelerator.dma.prefetch)
+    return LayerWork(
+        np.diff(ends, prepend=0),
+        inputs,
+        output,
+        layer,
+        accelerator.buffers.spaces,
+        accelerator.dma.prefetch,
+        accelerator.layer_overhead,
+    )
 
 
 def flag_requests(accelerator: Accelerator, read_bytes: list[int], written_bytes: int) -> RequestCosts:

@@ -60,7 +60,7 @@ class LayerWork:
     """Everything the event loop needs to know about a layer: one entry per step, times in picoseconds.
 
     spaces are the parts of the buffers that its tiles must fit into, none for no check. prefetch: tiles that a loader
-    may have asked for at a time.
+    may have asked for at a time. overhead_ps passes before its first load.
     """
 
     step_ps: Ints
@@ -69,11 +69,12 @@ class LayerWork:
     layer: str = ""
     spaces: Sequence[Space] = ()
     prefetch: int = 1
+    overhead_ps: int = 0
 
 
 @dataclass
 class LayerTiming:
-    """When the array worked and what it waited for. busy + waits + drain = end − start, exactly.
+    """When the array worked and what it waited for. overhead + busy + waits + drain = end − start, exactly.
 
     Busy are the steps, with the cycles in which their buffers hold the array up. A wait is put down to the streams
     (ifm, kernel, ofm, psum) that the DRAM bus served meanwhile, and time in which the bus stood still to what the array
@@ -87,6 +88,7 @@ class LayerTiming:
     dram_busy_ps: int = 0
     waits_ps: dict[str, int] = field(default_factory=dict)
     drain_ps: int = 0
+    overhead_ps: int = 0
     peak_bytes: dict[Operand, int] = field(default_factory=dict)
     dram: DramUse | None = None
 
@@ -103,8 +105,10 @@ def run_layer(
     own: its kernels where their first tile may have been fetched before; coming: those of a later layer, of which it
     may come meanwhile.
     """
-    timing = LayerTiming(start_ps=int(env.now))
+    timing = LayerTiming(start_ps=int(env.now), overhead_ps=work.overhead_ps)
     dram_before = dram.busy_ps
+    if work.overhead_ps:
+        yield env.timeout(work.overhead_ps)
     held = Occupancy(env)
     loaders = {
         name: own.begin() if own is not None and name == "kernel" else Loader(env, dram, name, stream, work.prefetch)

@@ -1,5 +1,6 @@
 """The layers of a network one after another, on one DRAM."""
 
+import dataclasses
 from collections.abc import Generator
 from typing import Any
 
@@ -30,6 +31,7 @@ class LayerSequence:
         self._dram = dram_port(env, batch.accelerator)
         self._prepared: dict[int, PreparedLayer] = {}
         self._early: dict[int, EarlyKernels] = {}
+        self._repeated: dict[int, Batch] = {}
 
     def run(self, results: list[LayerResult]) -> Generator[simpy.Event, Any, None]:
         """All layers; adds the counters of each to `results`."""
@@ -47,17 +49,28 @@ class LayerSequence:
                 )
                 timing.dram = self._dram.use(drained=index == last)
                 batch.residence.check(index, prepared.layer.name, room_left(batch, timing.peak_bytes))
-                results.append(prepared.result(batch.accelerator, timing))
+                frames = schedule.frames.get(index, 1)
+                results.append(dataclasses.replace(prepared.result(batch.accelerator, timing), frames=frames))
                 del self._prepared[index]
-            batch.release(index)
+            for each in (batch, *self._repeated.values()):
+                each.release(index)
 
     def _prepare(self, index: int) -> PreparedLayer:
         if index not in self._prepared:
             layer = self._schedule.layers[index]
             assert layer is not None
             stages = self._schedule.stages.get(index, ())
-            self._prepared[index] = prepare_layer(self._batch, index, layer, stages)
+            self._prepared[index] = prepare_layer(self._batch_of(index), index, layer, stages)
         return self._prepared[index]
+
+    def _batch_of(self, index: int) -> Batch:
+        """The batch, as many times as layer `index` runs for at once."""
+        frames = self._schedule.frames.get(index, 1)
+        if frames == 1:
+            return self._batch
+        if frames not in self._repeated:
+            self._repeated[frames] = self._batch.repeated(frames)
+        return self._repeated[frames]
 
     def _coming(self, index: int) -> EarlyKernels | None:
         """The kernels that may come while layer `index` runs: those of the next layer that has any, where it is known
