@@ -33,20 +33,22 @@ def two(outputs: int = 16) -> Trace:
 def requests(
     monkeypatch: pytest.MonkeyPatch, trace: Trace, accelerator: simulator.Accelerator
 ) -> list[tuple[str, int, int]]:
-    """Stream, start and end of everything that the bus serves, in order."""
-    served: list[tuple[str, int, int]] = []
+    """Stream, beginning and end of every request that the bus serves, in the order in which they are made."""
+    served: list[list[object]] = []
     original = Bus.start
 
     def start(bus: Bus, stream: str, duration_ps: int, runs: object = None) -> object:
-        begin = max(bus._free_at_ps, int(bus._env.now))
-        if duration_ps:
-            served.append((stream, begin, begin + duration_ps))
-        return original(bus, stream, duration_ps)
+        end = original(bus, stream, duration_ps)
+        if end is not None:
+            request: list[object] = [stream, int(bus._env.now), 0]
+            served.append(request)
+            end.callbacks.append(lambda _: request.__setitem__(2, int(bus._env.now)))
+        return end
 
     with monkeypatch.context() as patched:
         patched.setattr(Bus, "start", start)
         simulator.simulate(trace, accelerator)
-    return served
+    return [tuple(request) for request in served]  # type: ignore[misc]
 
 
 def test_the_next_layer_begins_with_its_first_kernels_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ class RowStationary:
         columns = np.broadcast_arrays(self.sets(tile.p, tile.r), tile.k, tile.c, tile.g)
         sizes = tuple(int(column.max(initial=0)) + 1 for column in columns)
         code = np.ravel_multi_index(columns, sizes)
-        present = np.zeros(int(np.prod(sizes)), np.bool_) if np.prod(sizes, dtype=float) < 1e7 else None
+        present = np.zeros(int(np.prod(sizes)), np.bool_) if np.prod(sizes, dtype=float) < 30 * code.size else None
         if present is None:
             several, inverse = np.unique(code, return_inverse=True)
         else:  # counting beats sorting
