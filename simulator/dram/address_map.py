@@ -49,6 +49,12 @@ class AddressMap:
         return group * organisation.banks + parts["ba"], parts["ro"]
 
     @property
+    def segment(self) -> int:
+        """Bursts that follow each other in one row of one bank."""
+        field, bits = self.fields[0]
+        return 1 << bits if field == "co" else 1
+
+    @property
     def period(self) -> int:
         """Bursts after which a sequential stream has been through all banks that take turns within a block."""
         position, period, last_column = 0, 0, self.block.bit_length() - 1

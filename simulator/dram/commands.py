@@ -34,6 +34,7 @@ from simulator.dram.state import (
     L_RANK,
     L_SERVED,
     LAST_DIRECTION,
+    LATENCY_BINS,
     LATENCY_TOP,
     LEFT,
     NEXT_REFRESH,
@@ -153,15 +154,8 @@ def precharge(state: Ints, c: int, b: int, clock: int) -> None:
 
 
 @compiled
-def column(
-    state: Ints, latencies: Ints, c: int, b: int, g: int, r: int, direction: int, clock: int, tag: int, arrival: int
-) -> None:
-    """Reads or writes one burst at `clock`, and says where the clocks since the burst before went."""
-    if state[T_CLOCK_SYNC]:
-        if clock >= state[c + SYNC_END]:
-            clock += 1
-        latency = state[T_READ_LATENCY] if direction == READ else state[T_WRITE_LATENCY]
-        state[c + SYNC_END] = max(state[c + SYNC_END], clock + latency + state[T_BURST] + state[T_CLOCK_SYNC])
+def account_gap(state: Ints, g: int, r: int, direction: int, clock: int, arrival: int) -> None:
+    """Says where the clocks went between the rank's burst before and one that came at `arrival` and goes at `clock`."""
     free = state[r + PINS_FREE]
     gap = clock - free
     if gap > 0:
@@ -180,6 +174,40 @@ def column(
                 part = min(gap, max(0, max(state[r + direction], state[g + direction]) - free))
                 state[r + TURNAROUND_CLOCKS] += part
             state[r + ROW_CLOCKS] += gap - part
+
+
+@compiled
+def note_latency(state: Ints, latencies: Ints, clocks: int) -> None:
+    """Counts the latency of a read."""
+    latency = min(clocks, LATENCY_BINS - 1)
+    latencies[latency] += 1
+    if latency >= state[state[L_FRONT] + LATENCY_TOP]:
+        state[state[L_FRONT] + LATENCY_TOP] = latency + 1
+
+
+@compiled
+def reads_done(state: Ints, tag: int, count: int, end: int) -> None:
+    """Notes that so many bursts of a request have been read, the last of them by `end`."""
+    served = state[L_SERVED] + tag * SERVED_FIELDS
+    state[served + DONE] = max(state[served + DONE], end)
+    state[served + LEFT] -= count
+    if state[served + LEFT] == 0:
+        state[state[L_FRONT] + FINISHED] += 1
+        state[state[L_FRONT] + ENDING] -= 1
+    state[state[L_FRONT] + STREAM_LIST + state[served + SERVED_STREAM] * STREAM_FIELDS + IN_FLIGHT] -= count
+
+
+@compiled
+def column(
+    state: Ints, latencies: Ints, c: int, b: int, g: int, r: int, direction: int, clock: int, tag: int, arrival: int
+) -> None:
+    """Reads or writes one burst at `clock`."""
+    if state[T_CLOCK_SYNC]:
+        if clock >= state[c + SYNC_END]:
+            clock += 1
+        latency = state[T_READ_LATENCY] if direction == READ else state[T_WRITE_LATENCY]
+        state[c + SYNC_END] = max(state[c + SYNC_END], clock + latency + state[T_BURST] + state[T_CLOCK_SYNC])
+    account_gap(state, g, r, direction, clock, arrival)
     state[r + BUSY_CLOCKS] += state[T_BURST]
     state[r + PINS_FREE] = clock + state[T_BURST]
     state[r + LAST_DIRECTION] = direction
@@ -194,17 +222,8 @@ def column(
         state[r + RANK_WRITE] = max(state[r + RANK_WRITE], clock + state[T_READ_TO_WRITE])
         state[b + BANK_PRECHARGE] = max(state[b + BANK_PRECHARGE], clock + state[T_READ_TO_PRECHARGE])
         end = clock + state[T_READ_LATENCY] + state[T_BURST]
-        latency = min(end - arrival, len(latencies) - 1)
-        latencies[latency] += 1
-        if latency >= state[state[L_FRONT] + LATENCY_TOP]:
-            state[state[L_FRONT] + LATENCY_TOP] = latency + 1
-        served = state[L_SERVED] + tag * SERVED_FIELDS
-        state[served + DONE] = max(state[served + DONE], end)
-        state[served + LEFT] -= 1
-        if state[served + LEFT] == 0:
-            state[state[L_FRONT] + FINISHED] += 1
-            state[state[L_FRONT] + ENDING] -= 1
-        state[state[L_FRONT] + STREAM_LIST + state[served + SERVED_STREAM] * STREAM_FIELDS + IN_FLIGHT] -= 1
+        note_latency(state, latencies, end - arrival)
+        reads_done(state, tag, 1, end)
     else:
         state[c + WRITE_COUNT] += 1
         state[r + RANK_WRITE] = clock + state[T_OTHER_GROUP]

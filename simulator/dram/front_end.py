@@ -3,80 +3,52 @@
 A burst whose queue is full holds up all that come after it, whatever their channel; that is what keeps many channels
 from being busy at once on scattered requests. Controllers live in their own time: each is played forward just as far as
 the next burst that is meant for it.
-
-A long run of bursts by a single stream soon repeats itself: after each period of the address map the same has happened,
-so many clocks later. Such periods are skipped in one step, up to the next row change, refresh or event.
 """
 
 from simulator.dram.bank_queues import banked_advance, banked_push
-from simulator.dram.compiled import compiled
+from simulator.dram.compiled import compiled, numbers
+from simulator.dram.periods import skip_periods
 from simulator.dram.shared_queue import shared_advance, shared_push
 from simulator.dram.state import (
-    ACTIVATE_COUNT,
     ADMITTED,
-    BANK_ACTIVATE,
+    BANK_BITS,
     BANK_FIELDS,
-    BANK_READ,
-    BANK_WRITE_LENGTH,
-    BANK_WRITES_TO_COME,
-    BEST,
-    BLOCK,
     BURST,
-    BUSY_BANKS,
-    BUSY_CLOCKS,
     BY_PRIORITY,
     CLOCK,
     COLUMN_CLOCK,
     CONTROLLER_FIELDS,
     DONE,
-    E_ARRIVAL,
+    E_ROW,
     ENDING,
+    ENTRY_BURSTS,
     ENTRY_FIELDS,
-    FAW_0,
     FINISHED,
     FIRST_REQUEST,
-    GROUP_FIELDS,
+    FREED,
     HEADER,
     HELD,
-    HIT_COUNT,
-    IDLE_CLOCKS,
     IN_FLIGHT,
     L_BANK,
-    L_BANKS,
+    L_ENTRIES,
     L_ENTRY,
     L_FRONT,
-    L_GROUP,
-    L_RANK,
     L_SERVED,
-    LATENCY_TOP,
     LEFT,
-    LENGTH,
     LOW_BITS,
-    MARKED_BURST,
-    MARKED_CLOCK,
-    MARKED_DELTA,
-    MARKED_EVENTS,
-    MARKED_RUN,
-    NEXT_REFRESH,
-    NOT_BEFORE,
+    OPEN_ROW,
     ORDER,
     OUTSTANDING,
     P_BANK_QUEUES,
     P_READ_QUEUE,
+    P_WRITE_LOW,
     P_WRITE_QUEUE,
     PERIOD,
     PIECE,
     PIECE_LEFT,
-    PINS_FREE,
-    PRECHARGE_COUNT,
-    QUEUED,
-    RANK_FIELDS,
-    RANK_READ,
     RATE_BURSTS,
     RATE_CLOCKS,
     READ,
-    READ_COUNT,
-    REFRESH_COUNT,
     REQUEST_ARRIVAL,
     REQUEST_DIRECTION,
     REQUEST_FIELDS,
@@ -88,32 +60,22 @@ from simulator.dram.state import (
     RUN,
     RUN_LEFT,
     RUN_STOP,
+    SEGMENT,
     SERVED_FIELDS,
     SERVED_STREAM,
     STREAM,
     STREAM_FIELDS,
     STREAM_LIST,
     STREAMS,
-    SYNC_END,
     T_BURST,
     T_CONTROLLERS,
-    TO_COME,
-    TRANSFER_CLOCK,
+    T_DUAL_BUS,
+    TAIL,
     WAITING,
-    WAITING_WRITES,
     WRITE,
-    WRITE_COUNT,
     WRITE_MODE,
     Ints,
 )
-
-
-@compiled
-def advance(state: Ints, latencies: Ints, controller: int, until: int, wanted: int) -> int:
-    """Plays a controller forward; see `shared_advance` and `banked_advance`."""
-    if state[P_BANK_QUEUES]:
-        return banked_advance(state, latencies, controller, until, wanted)
-    return shared_advance(state, latencies, controller, until, wanted)
 
 
 @compiled
@@ -130,7 +92,7 @@ def _next_stream(state: Ints, front: int) -> int:
         elif state[front + BY_PRIORITY]:
             number = turn - 1
         else:
-            number = (current + turn) % streams
+            number = current + turn if current + turn < streams else current + turn - streams
         s = front + STREAM_LIST + number * STREAM_FIELDS
         if state[s + REQUESTS] == 0:
             continue
@@ -152,94 +114,122 @@ def _next_stream(state: Ints, front: int) -> int:
 
 
 @compiled
-def _skip_periods(
-    state: Ints, mark: Ints, latencies: Ints, latency_mark: Ints, front: int, periods: int, delta: int
-) -> None:
-    """Lets what happened since `mark` happen `periods` times more, each time `delta` clocks later."""
-    shift = periods * delta
-    state[front + CLOCK] += shift
-    for controller in range(state[T_CONTROLLERS]):
-        c = HEADER + controller * CONTROLLER_FIELDS
-        for field in (COLUMN_CLOCK, ROW_CLOCK, TRANSFER_CLOCK, SYNC_END, HIT_COUNT, READ_COUNT, WRITE_COUNT):
-            state[c + field] += periods * (state[c + field] - mark[c + field])
-        if state[c + BEST] >= 0:
-            state[c + BEST] += shift
-    for b in range(state[L_BANK], state[L_GROUP], BANK_FIELDS):
-        for field in range(BANK_READ, BANK_ACTIVATE + 2):
-            state[b + field] += periods * (state[b + field] - mark[b + field])
-        if state[b + NOT_BEFORE] > 0:
-            state[b + NOT_BEFORE] += shift
-    for g in range(state[L_GROUP], state[L_RANK], GROUP_FIELDS):
-        for field in range(GROUP_FIELDS):
-            state[g + field] += periods * (state[g + field] - mark[g + field])
-    for r in range(state[L_RANK], state[L_ENTRY], RANK_FIELDS):
-        for field in range(RANK_READ, FAW_0 - 1):
-            state[r + field] += periods * (state[r + field] - mark[r + field])
-        state[r + PINS_FREE] += periods * (state[r + PINS_FREE] - mark[r + PINS_FREE])
-        for field in range(BUSY_CLOCKS, IDLE_CLOCKS + 1):
-            state[r + field] += periods * (state[r + field] - mark[r + field])
-    for e in range(state[L_ENTRY], state[L_FRONT], ENTRY_FIELDS):
-        state[e + E_ARRIVAL] += shift
-    for latency in range(state[front + LATENCY_TOP]):
-        latencies[latency] += periods * (latencies[latency] - latency_mark[latency])
+def _advance(state: Ints, latencies: Ints, controller: int, until: int) -> None:
+    """Plays a controller forward; see `shared_advance` and `banked_advance`."""
+    if state[P_BANK_QUEUES]:
+        banked_advance(state, latencies, controller, until, -1)
+        return
+    c = HEADER + controller * CONTROLLER_FIELDS
+    if min(state[c + COLUMN_CLOCK], state[c + ROW_CLOCK]) < until:
+        shared_advance(state, latencies, controller, until, -1, 0, 0)
 
 
 @compiled
-def _skip(state: Ints, mark: Ints, latencies: Ints, latency_mark: Ints, front: int, s: int, q: int, until: int) -> None:
-    """At the end of a period of a lone stream: remembers where it stands, or skips periods that only repeat this."""
-    period, burst = state[front + PERIOD], state[q + BURST]
-    clock = state[front + CLOCK]
-    events, due = 0, until
-    for controller in range(state[T_CONTROLLERS]):
-        c = HEADER + controller * CONTROLLER_FIELDS
-        events += state[c + ACTIVATE_COUNT] + state[c + PRECHARGE_COUNT] + state[c + REFRESH_COUNT]
-        due = min(due, state[c + NEXT_REFRESH])
-    steady = True
-    delta = clock - state[front + MARKED_CLOCK]
-    for controller in range(state[T_CONTROLLERS]):
-        c = HEADER + controller * CONTROLLER_FIELDS
-        for field in (WAITING, WAITING_WRITES, WRITE_MODE, QUEUED, BUSY_BANKS):
-            if state[c + field] != mark[c + field]:
-                steady = False
-        if state[c + COLUMN_CLOCK] - mark[c + COLUMN_CLOCK] != delta:
-            steady = False
-    for b in range(state[L_BANK], state[L_GROUP], BANK_FIELDS):
-        for field in (LENGTH, BANK_WRITE_LENGTH, TO_COME, BANK_WRITES_TO_COME, HELD):
-            if state[b + field] != mark[b + field]:
-                steady = False
-    follows = (
-        steady
-        and state[front + MARKED_RUN] == state[q + RUN]
-        and state[front + MARKED_BURST] + period == burst
-        and state[front + MARKED_EVENTS] == events
-    )
-    skipped = 0
-    if follows and delta == state[front + MARKED_DELTA] and delta > 0:
-        to_new_rows = (state[front + BLOCK] - burst) % state[front + BLOCK]
-        bursts = min(to_new_rows, state[q + RUN_LEFT])
-        skipped = min(bursts // period - 1, (due - clock) // delta - 2)
-        if skipped > 0:
-            _skip_periods(state, mark, latencies, latency_mark, front, skipped, delta)
-            state[q + BURST] += skipped * period
-            state[q + RUN_LEFT] -= skipped * period
-            state[front + ORDER] += skipped * period
-            state[s + ADMITTED] += skipped * period
-            state[state[L_SERVED] + state[q + REQUEST_TAG] * SERVED_FIELDS + LEFT] -= skipped * period
-            state[front + MARKED_RUN] = -1
-            return
-    state[front + MARKED_RUN] = state[q + RUN]
-    state[front + MARKED_BURST] = burst
-    state[front + MARKED_DELTA] = delta if follows else -1
-    state[front + MARKED_CLOCK] = clock
-    state[front + MARKED_EVENTS] = events
-    for at in range(state[L_ENTRY]):  # what lies behind that is only moved in time
-        mark[at] = state[at]
-    for at in range(state[front + LATENCY_TOP]):
-        latency_mark[at] = latencies[at]
+def _make_room(
+    state: Ints,
+    latencies: Ints,
+    controller: int,
+    bank: int,
+    row: int,
+    direction: int,
+    clock: int,
+    most: int,
+    until: int,
+) -> int:
+    """Plays a controller forward until a full queue takes at most `most` bursts, and notes when. Returns how many.
+
+    Bursts that lengthen the last entry of their bank change nothing for the controller as long as it is there, nor do
+    hits that join others that take turns, so there may be several. There are none when clock `until` comes first.
+    """
+    c = HEADER + controller * CONTROLLER_FIELDS
+    room = state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]
+    if state[P_BANK_QUEUES]:
+        state[c + FREED] = max(clock, banked_advance(state, latencies, controller, until, direction))
+        return 1 if state[c + WAITING + direction] < room else 0
+    b = state[L_BANK] + bank * BANK_FIELDS
+    tail, needed = state[b + TAIL + direction], 1
+    if tail < 0:
+        alike = state[b + OPEN_ROW] == row and not state[b + HELD] and state[c + WRITE_MODE] == direction
+    else:
+        alike = state[state[L_ENTRY] + (controller * state[L_ENTRIES] + tail) * ENTRY_FIELDS + E_ROW] == row
+    if alike:
+        needed = max(1, min(most, room - max(1, state[P_WRITE_LOW] if direction else 1)))
+    shared_advance(state, latencies, controller, until, direction, needed, tail)
+    freed = room - state[c + WAITING + direction]
+    for slot in range(freed):
+        clock = max(clock, state[c + FREED + slot])
+        state[c + FREED + slot] = clock
+    return freed  # type: ignore[no-any-return]
 
 
 @compiled
-def play(
+def _admit(
+    state: Ints,
+    latencies: Ints,
+    front: int,
+    s: int,
+    bank: int,
+    row: int,
+    direction: int,
+    tag: int,
+    count: int,
+    clock: int,
+    until: int,
+) -> int:
+    """Sends up to `count` bursts of a row from `clock` on, as their queue takes them. Returns how many were sent.
+
+    Fewer are when clock `until` comes, a request has been served or the stream may not have more under way.
+    """
+    controller = bank >> state[front + BANK_BITS]
+    c = HEADER + controller * CONTROLLER_FIELDS
+    room = state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]
+    served = state[L_SERVED] + tag * SERVED_FIELDS
+    sent = 0
+    _advance(state, latencies, controller, clock)
+    while True:
+        part = min(count - sent, ENTRY_BURSTS)
+        if state[front + ENDING]:
+            part = min(part, 8 - (state[front + ORDER] & 7))
+        if direction == READ:
+            part = max(1, min(part, state[front + OUTSTANDING] - state[s + IN_FLIGHT]))
+        freed = 0
+        if state[c + WAITING + direction] >= room:
+            freed = _make_room(state, latencies, controller, bank, row, direction, clock, part, until)
+            if freed == 0:
+                state[front + CLOCK] = until
+                return sent
+            clock = state[c + FREED + freed - 1]
+            if state[T_DUAL_BUS] or state[P_BANK_QUEUES]:
+                _advance(state, latencies, controller, clock)
+        part = min(part, room - state[c + WAITING + direction])
+        if state[front + FINISHED]:
+            part = min(part, max(1, freed))
+        for slot in range(freed, part):
+            state[c + FREED + slot] = clock
+        if state[P_BANK_QUEUES]:
+            for order in range(state[front + ORDER], state[front + ORDER] + part):
+                banked_push(state, controller, bank, row, direction, order, tag, clock)
+        else:
+            shared_push(state, controller, bank, row, direction, state[front + ORDER], tag, part)
+        sent += part
+        state[front + CLOCK] = clock
+        state[front + ORDER] += part
+        if state[front + ENDING] > 0 and state[front + ORDER] & 7 == 0:
+            for other in range(state[T_CONTROLLERS]):
+                _advance(state, latencies, other, clock)
+        if direction == READ:
+            state[s + IN_FLIGHT] += part
+        else:
+            state[served + LEFT] -= part
+            state[served + DONE] = max(state[served + DONE], clock + 1)
+        if sent == count or clock >= until or state[front + FINISHED]:
+            return sent  # type: ignore[no-any-return]
+        if direction == READ and state[s + IN_FLIGHT] >= state[front + OUTSTANDING]:
+            return sent  # type: ignore[no-any-return]
+
+
+@compiled
+def _play(
     state: Ints,
     latencies: Ints,
     mark: Ints,
@@ -250,16 +240,9 @@ def play(
     row_of: Ints,
     until: int,
 ) -> int:
-    """Plays the memory system until clock `until`, or until a request has been served.
-
-    run_first, run_bursts: the runs to which the requests refer, by number of their first burst and count; writes have
-    their count negative. bank_of, row_of: bank number and low row bits for the low bits of a burst's number. mark,
-    latency_mark: room for a second state.
-    """
     front = state[L_FRONT]
     low_bits = state[front + LOW_BITS]
     low = (1 << low_bits) - 1
-    banks = state[L_BANKS]
     while state[front + FINISHED] == 0:
         number = _next_stream(state, front)
         if number == -2:
@@ -273,7 +256,7 @@ def play(
                 if state[front + STREAM_LIST + other * STREAM_FIELDS + IN_FLIGHT] > 0:
                     clock = min(until, state[front + CLOCK] + 4 * state[T_BURST])
             for controller in range(state[T_CONTROLLERS]):
-                advance(state, latencies, controller, clock, -1)
+                _advance(state, latencies, controller, clock)
             state[front + CLOCK] = clock
             if clock >= until:
                 break
@@ -287,43 +270,28 @@ def play(
             state[front + CLOCK] = until
             break
         period = state[front + PERIOD]
-        if period and state[q + BURST] % period == 0 and state[q + RUN_LEFT] > 2 * period:
+        if period and state[q + BURST] & period - 1 == 0 and state[q + RUN_LEFT] > 2 * period:
             lone = True
             for other in range(state[front + STREAMS]):
                 if other != number and state[front + STREAM_LIST + other * STREAM_FIELDS + REQUESTS] > 0:
                     lone = False
             if lone:
-                _skip(state, mark, latencies, latency_mark, front, s, q, until)
+                skip_periods(state, mark, latencies, latency_mark, front, s, q, until)
                 clock = state[front + CLOCK]
         burst, direction, tag = state[q + BURST], state[q + REQUEST_DIRECTION], state[q + REQUEST_TAG]
         bank = bank_of[burst & low]
         row = (burst >> low_bits << 20) + row_of[burst & low]
-        controller = bank // banks
-        c = HEADER + controller * CONTROLLER_FIELDS
-        advance(state, latencies, controller, clock, -1)
-        if state[c + WAITING + direction] >= (state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]):
-            reached = advance(state, latencies, controller, until, direction)
-            if reached > clock:
-                clock = reached
-                advance(state, latencies, controller, clock, -1)
-            if state[c + WAITING + direction] >= (state[P_WRITE_QUEUE] if direction else state[P_READ_QUEUE]):
-                state[front + CLOCK] = until
-                break
-        if state[P_BANK_QUEUES]:
-            banked_push(state, controller, bank, row, direction, state[front + ORDER], tag, clock)
-        else:
-            shared_push(state, controller, bank, row, direction, state[front + ORDER], tag, clock)
-        state[front + CLOCK] = clock
-        state[front + ORDER] += 1
-        if state[front + ENDING] > 0 and state[front + ORDER] % 8 == 0:
-            for other in range(state[T_CONTROLLERS]):
-                advance(state, latencies, other, clock, -1)
-        state[front + PIECE_LEFT] -= 1
-        state[s + ADMITTED] += 1
-        if direction == READ:
-            state[s + IN_FLIGHT] += 1
-        state[q + BURST] = burst + 1
-        state[q + RUN_LEFT] -= 1
+        segment = state[front + SEGMENT]
+        count = min(segment - (burst & segment - 1), state[q + RUN_LEFT], state[front + PIECE_LEFT])
+        if state[front + RATE_BURSTS]:
+            count = 1
+        sent = _admit(state, latencies, front, s, bank, row, direction, tag, count, clock, until)
+        if sent == 0:
+            break
+        state[front + PIECE_LEFT] -= sent
+        state[s + ADMITTED] += sent
+        state[q + BURST] = burst + sent
+        state[q + RUN_LEFT] -= sent
         if state[q + RUN_LEFT] == 0:
             run = state[q + RUN] + 1
             state[q + RUN] = run
@@ -336,21 +304,49 @@ def play(
                 state[s + REQUESTS] -= 1
                 state[front + PIECE_LEFT] = 0
                 state[front + ENDING] += 1
-        if direction == WRITE:
-            served = state[L_SERVED] + tag * SERVED_FIELDS
-            state[served + LEFT] -= 1
-            state[served + DONE] = max(state[served + DONE], clock + 1)
-            if state[served + LEFT] == 0:
-                state[front + FINISHED] += 1
-                state[front + ENDING] -= 1
+        if direction == WRITE and state[state[L_SERVED] + tag * SERVED_FIELDS + LEFT] == 0:
+            state[front + FINISHED] += 1
+            state[front + ENDING] -= 1
     return state[front + CLOCK]  # type: ignore[no-any-return]
 
 
 @compiled
+def play(
+    state: int,
+    latencies: int,
+    mark: int,
+    latency_mark: int,
+    run_first: int,
+    run_bursts: int,
+    bank_of: int,
+    row_of: int,
+    until: int,
+) -> int:
+    """Plays the memory system until clock `until`, or until a request has been served. Arrays are addresses.
+
+    run_first, run_bursts: the runs to which the requests refer, by number of their first burst and count; writes have
+    their count negative. bank_of, row_of: bank number and low row bits for the low bits of a burst's number. mark,
+    latency_mark: room for a second state.
+    """
+    return _play(
+        numbers(state),
+        numbers(latencies),
+        numbers(mark),
+        numbers(latency_mark),
+        numbers(run_first),
+        numbers(run_bursts),
+        numbers(bank_of),
+        numbers(row_of),
+        until,
+    )
+
+
+@compiled
 def enqueue(
-    state: Ints, run_first: Ints, run_bursts: Ints, stream: int, start: int, stop: int, tag: int, clock: int
+    state_at: int, run_first_at: int, run_bursts_at: int, stream: int, start: int, stop: int, tag: int, clock: int
 ) -> None:
-    """Hands a request, the runs `start` to `stop`, to its stream at `clock`."""
+    """Hands a request, the runs `start` to `stop`, to its stream at `clock`. Arrays are addresses."""
+    state, run_first, run_bursts = numbers(state_at), numbers(run_first_at), numbers(run_bursts_at)
     front = state[L_FRONT]
     s = front + STREAM_LIST + stream * STREAM_FIELDS
     place = (state[s + FIRST_REQUEST] + state[s + REQUESTS]) % RING

@@ -11,6 +11,7 @@ from simulator.dram.front_end import enqueue, play
 from simulator.dram.state import (
     ACTIVATE_COUNT,
     ADMITTED,
+    BANK_BITS,
     BLOCK,
     BUSY_BANKS,
     BUSY_CLOCKS,
@@ -24,6 +25,7 @@ from simulator.dram.state import (
     HEADER,
     HIT_COUNT,
     IDLE_CLOCKS,
+    LATENCY_BINS,
     LEFT,
     LOW_BITS,
     MARKED_RUN,
@@ -44,6 +46,7 @@ from simulator.dram.state import (
     REFRESH_COUNT,
     RING,
     ROW_CLOCKS,
+    SEGMENT,
     SERVED_FIELDS,
     STREAM,
     STREAM_FIELDS,
@@ -62,7 +65,6 @@ from simulator.hardware.dram_device import Controller, DramDevice
 
 Ints = npt.NDArray[np.int64]
 
-LATENCY_BINS = 4096
 MAX_PENDING = RING - 1
 """Requests that a stream may have under way."""
 
@@ -93,6 +95,10 @@ class _Runs:
     first: Ints = field(default_factory=lambda: np.zeros(1024, np.int64))
     bursts: Ints = field(default_factory=lambda: np.zeros(1024, np.int64))
     used: int = 0
+    addresses: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        self.addresses = self.first.ctypes.data, self.bursts.ctypes.data
 
     def append(self, first: Ints, bursts: Ints) -> tuple[int, int]:
         """Where the runs have been put."""
@@ -102,6 +108,7 @@ class _Runs:
             self.first, self.bursts = (
                 np.concatenate([a[:start], np.zeros(size - start, np.int64)]) for a in vars_of(self)
             )
+            self.addresses = self.first.ctypes.data, self.bursts.ctypes.data
         self.first[start:stop] = first
         self.bursts[start:stop] = bursts
         self.used = stop
@@ -141,13 +148,17 @@ class Memory:
         self._state = new_state(timing, policy)
         layout = self._layout
         self._front = self._state[layout.front : layout.front + FRONT_FIELDS]
-        self._served = self._state[layout.served :].reshape(-1, SERVED_FIELDS)
         self._controllers = self._state[HEADER : layout.bank].reshape(-1, CONTROLLER_FIELDS)
         self._ranks = self._state[layout.rank : layout.entry].reshape(-1, RANK_FIELDS)
         self._admitted = self._front[STREAM_LIST + ADMITTED : STREAM_LIST + streams * STREAM_FIELDS : STREAM_FIELDS]
         self._latencies = np.zeros(LATENCY_BINS, np.int64)
         self._mark, self._latency_mark = np.zeros_like(self._state), np.zeros_like(self._latencies)
         self._bank_of, self._row_of = self.mapping.tables(organisation)
+        self._tables = self._bank_of.ctypes.data, self._row_of.ctypes.data
+        self._addresses = self._state.ctypes.data, self._latencies.ctypes.data
+        self._marks = self._mark.ctypes.data, self._latency_mark.ctypes.data
+        # a number from a view is quicker than one from the array
+        self._numbers: memoryview[int] = memoryview(self._state)  # type: ignore[arg-type]
         self._runs = _Runs()
         self._pending: list[int] = []
         self._next_tag = 0
@@ -160,13 +171,15 @@ class Memory:
         front[BY_PRIORITY] = dma.priority
         front[LOW_BITS] = self.mapping.low_bits
         period = max(self.mapping.period, 32)
-        front[PERIOD] = period if 4 * period <= self.mapping.block else 0
+        front[PERIOD] = period if 8 * period <= self.mapping.block else 0
         front[BLOCK] = self.mapping.block
+        front[BANK_BITS] = layout.banks.bit_length() - 1
+        front[SEGMENT] = min(self.mapping.segment, period)
 
     @property
     def clock(self) -> int:
         """The clock that the front end has reached."""
-        return int(self._front[CLOCK])
+        return self._numbers[self._layout.front + CLOCK]
 
     @property
     def pending(self) -> int:
@@ -194,7 +207,7 @@ class Memory:
         while tag in self._pending:
             tag = (tag + 1) % TAGS
         self._next_tag = (tag + 1) % TAGS
-        enqueue(self._state, self._runs.first, self._runs.bursts, stream, start, stop, tag, clock)
+        enqueue(self._addresses[0], *self._runs.addresses, stream, start, stop, tag, clock)
         self._pending.append(tag)
         return tag
 
@@ -203,22 +216,19 @@ class Memory:
 
         A read is served when its last burst has come, a write when the controllers have taken its last burst.
         """
-        play(
-            self._state,
-            self._latencies,
-            self._mark,
-            self._latency_mark,
-            self._runs.first,
-            self._runs.bursts,
-            self._bank_of,
-            self._row_of,
-            until,
-        )
-        if not self._front[FINISHED]:
+        play(*self._addresses, *self._marks, *self._runs.addresses, *self._tables, until)
+        numbers, finished = self._numbers, self._layout.front + FINISHED
+        if not numbers[finished]:
             return []
-        served = [(tag, int(self._served[tag, DONE])) for tag in self._pending if not self._served[tag, LEFT]]
-        self._pending = [tag for tag in self._pending if self._served[tag, LEFT]]
-        self._front[FINISHED] = 0
+        numbers[finished] = 0
+        served, pending = [], []
+        for tag in self._pending:
+            at = self._layout.served + tag * SERVED_FIELDS
+            if numbers[at + LEFT]:
+                pending.append(tag)
+            else:
+                served.append((tag, numbers[at + DONE]))
+        self._pending = pending
         return served
 
     def snapshot(self) -> Snapshot:

@@ -7,10 +7,12 @@ from simulator.dram.state import (
     BUSY_BANKS,
     E_ARRIVAL,
     E_BANK,
+    E_COUNT,
     E_DIRECTION,
     E_ORDER,
     E_ROW,
     E_TAG,
+    E_USED,
     ENTRY_FIELDS,
     FREE,
     HIT,
@@ -29,7 +31,7 @@ from simulator.dram.state import (
 def new_entry(
     state: Ints, controller: int, c: int, bank: int, row: int, direction: int, order: int, tag: int, clock: int
 ) -> int:
-    """A filled-in entry from the controller's free ones: its number."""
+    """A filled-in entry of one burst from the controller's free ones: its number."""
     number = state[c + FREE]
     e = state[L_ENTRY] + (controller * state[L_ENTRIES] + number) * ENTRY_FIELDS
     state[c + FREE] = state[e + NEXT]
@@ -40,6 +42,7 @@ def new_entry(
     state[e + E_ARRIVAL] = clock
     state[e + E_DIRECTION] = direction
     state[e + E_BANK] = bank
+    state[e + E_COUNT] = state[e + E_USED] = 1
     return number  # type: ignore[no-any-return]
 
 

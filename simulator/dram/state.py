@@ -166,12 +166,29 @@ HEADER = 46
     REFRESH_COUNT,
     READ_COUNT,
     WRITE_COUNT,
+    COLUMN_HEAD,
+    COLUMN_TAIL,
+    HELD_HEAD,
+    ROW_READY,
+    ROW_ORDER,
+    ROW_BANK,
+    FREED,
+    _FREED_1,
+    _FREED_2,
+    _FREED_3,
+    _FREED_4,
+    _FREED_5,
+    _FREED_6,
+    _FREED_7,
     LIST,
-) = range(35)
-"""Fields of a controller. HEADS and TAILS: its read and write queue, where banks have queues of their own.
-READY: how many of their entries find room in their bank's queue. SECOND_HALVES: split activations whose second command
-is still to come, and by when. SYNC_END: until when the data clock runs. BEST: the clock of the next command where it is
-known, −1 where it is not. From LIST on: the banks that have something to do."""
+) = range(49)
+"""Fields of a controller. HEADS and TAILS: its read and write queue, where banks have queues of their own. READY: how
+many of their entries find room in their bank's queue. SECOND_HALVES: split activations whose second command is still to
+come, and by when. SYNC_END: until when the data clock runs. BEST: the clock of the next command where it is known, −1
+where it is not. COLUMN_HEAD, COLUMN_TAIL: the list of banks whose open row is hit in the direction that is served,
+oldest hit first. HELD_HEAD: of those with a held request. ROW_READY, ROW_ORDER, ROW_BANK: the first activate or
+precharge, −1 where it has to be looked for. FREED: when the next bursts to come may come. Banks in these are places in
+the flat state. From LIST on: the banks that have something to do."""
 CONTROLLER_FIELDS = LIST + 64
 
 (
@@ -202,13 +219,19 @@ CONTROLLER_FIELDS = LIST + 64
     GROUP_AT,
     RANK_AT,
     NOT_BEFORE,
-) = range(27)
+    COLUMN_NEXT,
+    COLUMN_ORDER,
+    HELD_NEXT,
+    TRAIN_COUNT,
+    TRAIN_CLOCK,
+) = range(32)
 """Fields of a bank. HELD: a request for which the row has been opened. HIT: the first queued read (and write) that hits
 the open row, −1 when there is none, and the entry before it. TO_COME: what waits for room in the bank's queue. PLACE:
 where it stands in the controller's list of busy banks, −1 when it does not. GROUP_AT, RANK_AT: where the records of its
 group and rank are. NOT_BEFORE: no command of the bank can be ready before this clock, as long as nothing new comes for
-it."""
-BANK_FIELDS = 27
+it. COLUMN_NEXT, HELD_NEXT: the following bank in the controller's lists; COLUMN_ORDER: the order of the bank's hit.
+TRAIN: bursts served in a train, and when the last one was."""
+BANK_FIELDS = 32
 
 GROUP_READ, GROUP_WRITE, GROUP_ACTIVATE = range(3)
 GROUP_FIELDS = 3
@@ -237,8 +260,11 @@ GROUP_FIELDS = 3
 say where the clocks until then went."""
 RANK_FIELDS = 18
 
-NEXT, E_ROW, E_ORDER, E_TAG, E_ARRIVAL, E_DIRECTION, E_BANK = range(7)
-ENTRY_FIELDS = 7
+NEXT, E_ROW, E_ORDER, E_TAG, E_DIRECTION, E_BANK, E_COUNT, E_USED, E_ARRIVAL = range(9)
+"""Fields of a queue entry: one burst, or several that follow each other in a row. E_ORDER: of the first of them, the
+others come right after it. E_COUNT: how many are left of the E_USED whose arrivals are noted from E_ARRIVAL on."""
+ENTRY_BURSTS = 8
+ENTRY_FIELDS = E_ARRIVAL + ENTRY_BURSTS
 
 (
     CLOCK,
@@ -262,14 +288,17 @@ ENTRY_FIELDS = 7
     RATE_BURSTS,
     ENDING,
     LATENCY_TOP,
+    SEGMENT,
+    BANK_BITS,
     STREAM_LIST,
-) = range(22)
+) = range(24)
 """Fields of the front end, which admits bursts to the controllers. CLOCK: of the last admission. FINISHED: requests
 that have been served and not yet fetched. PIECE: bursts that a stream sends in its turn. PERIOD, BLOCK: bursts after
 which a sequential stream has been through all banks that take turns, and after which it opens new rows. MARKED: where
 such a stream stood one period ago. RATE: at most so many bursts in so many clocks, where not 0. ENDING: requests
 whose bursts have all been admitted and not all served. LATENCY_TOP: one
-more than the longest latency seen. From STREAM_LIST on: the streams."""
+more than the longest latency seen. SEGMENT: bursts that lie side by side in one row. BANK_BITS: of a bank's number,
+those that count banks within a controller. From STREAM_LIST on: the streams."""
 MAX_STREAMS = 8
 
 FIRST_REQUEST, REQUESTS, IN_FLIGHT, ADMITTED, REQUEST_LIST = range(5)
@@ -280,6 +309,9 @@ RUN, RUN_STOP, BURST, RUN_LEFT, REQUEST_DIRECTION, REQUEST_ARRIVAL, REQUEST_TAG 
 REQUEST_FIELDS = 7
 STREAM_FIELDS = REQUEST_LIST + RING * REQUEST_FIELDS
 FRONT_FIELDS = STREAM_LIST + MAX_STREAMS * STREAM_FIELDS
+
+LATENCY_BINS = 4096
+"""Clocks of latency that are told apart."""
 
 TAGS = 128
 """Requests that may be under way at a time."""
@@ -309,6 +341,7 @@ def new_state(timing: Timing, policy: Policy) -> Ints:
     controller = state[HEADER : layout.bank].reshape(-1, CONTROLLER_FIELDS)
     controller[:, NEXT_REFRESH] = timing.refresh_interval
     controller[:, HEADS : WRITE_TAIL + 1] = -1
+    controller[:, COLUMN_HEAD : HELD_HEAD + 1] = controller[:, ROW_BANK] = -1
     controller[:, BEST] = -1
     bank = state[layout.bank : layout.group].reshape(-1, BANK_FIELDS)
     bank[:, OPEN_ROW] = bank[:, PLACE] = -1

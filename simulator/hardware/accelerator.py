@@ -5,7 +5,7 @@ Units are written in the file and gone here: a field's docstring names its base 
 
 from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from simulator.hardware.array import Array
 from simulator.hardware.buffer import Buffers
@@ -15,7 +15,7 @@ from simulator.hardware.mapping import Mapping
 from simulator.hardware.on_chip import OnChip
 from simulator.hardware.post_processing import PostProcessing
 from simulator.hardware.section import Positive, Section
-from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules
+from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules, Picoseconds
 
 KernelCodec = Literal["raw", "bitmap"]
 FeatureMapCodec = Literal["raw", "bitmap", "eyeriss_rlc"]
@@ -89,7 +89,12 @@ class Energy(Section):
 
 
 class Accelerator(Section):
-    """One accelerator: everything the planner and the machine need to know about the hardware."""
+    """One accelerator: everything the planner and the machine need to know about the hardware.
+
+    layer_overhead: picoseconds that pass at the beginning of every layer that moves data, before its first load.
+    fully_connected_batch: frames whose fully connected layers, those with one position, run together: each frame waits
+    there for the others.
+    """
 
     name: str
     description: str
@@ -104,6 +109,8 @@ class Accelerator(Section):
     pruning: PruningUnit = PruningUnit()
     post_processing: PostProcessing = PostProcessing()
     on_chip: OnChip = OnChip()
+    layer_overhead: Picoseconds = Field(default=0, validate_default=False)
+    fully_connected_batch: Positive = 1
     precision: Precision = Precision()
     energy: Energy
 

@@ -122,7 +122,8 @@ class Dma(Section):
 
     request: bytes that a stream sends before the next may. outstanding: requests of one stream whose data has not come
     yet. arbitration: `round_robin`, or `priority` in the order of `priority`. prefetch: tiles that a stream may have
-    asked for at a time, as far as its buffer has room.
+    asked for at a time, as far as its buffer has room. prefetch_kernels: whether a layer's first kernel tile comes
+    while the layers before it still run, once these have asked for all their loads and leave it room in the buffer.
     """
 
     request: Bytes = Field(default=256, validate_default=False)
@@ -130,6 +131,7 @@ class Dma(Section):
     arbitration: Literal["round_robin", "priority"] = "round_robin"
     priority: tuple[Literal["ifm", "kernel", "psum", "ofm"], ...] = ("ifm", "kernel", "psum", "ofm")
     prefetch: Positive = 1
+    prefetch_kernels: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:

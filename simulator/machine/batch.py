@@ -35,9 +35,19 @@ class Batch:
     """All tensors of a trace for a batch of images, unpacked when a layer needs them and dropped after the last one."""
 
     def __init__(
-        self, trace: Trace, accelerator: Accelerator, images: Sequence[int], batch: int, *, pruned: bool
+        self,
+        trace: Trace,
+        accelerator: Accelerator,
+        images: Sequence[int],
+        batch: int,
+        *,
+        pruned: bool,
+        beside: "Batch | None" = None,
     ) -> None:
-        """`images` is empty for a trace of shapes only, and then `batch` says how many there are."""
+        """`images` is empty for a trace of shapes only, and then `batch` says how many there are.
+
+        beside: another batch whose tensors are in memory at the same time.
+        """
         self.trace = trace
         self.accelerator = accelerator
         self.images = list(images)
@@ -49,7 +59,14 @@ class Batch:
         self._maps: dict[int, FeatureMaps] = {}
         self._layouts = tensor_layouts(trace, accelerator.layout)
         self._places = places(trace, accelerator)
-        self.memory = MemoryMap(accelerator, self._places)
+        self.memory: MemoryMap = MemoryMap(accelerator, self._places, None if beside is None else beside.memory)
+
+    def repeated(self, frames: int) -> "Batch":
+        """The same images so many times, one batch after another."""
+        images, size = self.images * frames, self.size * frames
+        batch = Batch(self.trace, self.accelerator, images, size, pruned=self.pruned, beside=self)
+        batch.residence = self.residence
+        return batch
 
     def maps(self, tensor: int) -> FeatureMaps:
         """The maps of a tensor."""

@@ -29,18 +29,16 @@ class Bus:
         self._free_at_ps = 0
         self._booked: deque[tuple[int, int, str]] = deque()
         self._served_ps: dict[str, int] = {}
-        self._busy_ps = 0
 
     @property
     def busy_ps(self) -> int:
-        """Picoseconds for which data has moved."""
-        return self._busy_ps
+        """Picoseconds for which data has moved until now."""
+        return sum(self.served_ps().values())
 
     def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
         """Books the bus for a request and returns the event of its end, None where that is now."""
         start = max(self._free_at_ps, int(self._env.now))
         self._free_at_ps = start + duration_ps
-        self._busy_ps += duration_ps
         if duration_ps:
             self._booked.append((start, self._free_at_ps, stream))
         if self._free_at_ps <= self._env.now:

@@ -211,12 +211,15 @@ def kernel_stream(
     tiles, order = kernel_requests(schedule, accelerator, kernel_nonzero, active, loads)
     one = loads_of(accelerator, tiles, order, memory.kernels(layer_index, tiles))
     room = ceil_div(one.elements * accelerator.precision.kernel, 8)
-    return _kernel_stream(accelerator, loads, one, room), one.traffic
+    awaits_flags = active is not None and accelerator.compression.kernel == "raw"
+    return _kernel_stream(accelerator, loads, one, room, known_before=not awaits_flags), one.traffic
 
 
-def _kernel_stream(accelerator: Accelerator, loads: Bools, one: Loads, room: Ints) -> OperandStream:
+def _kernel_stream(
+    accelerator: Accelerator, loads: Bools, one: Loads, room: Ints, *, known_before: bool
+) -> OperandStream:
     slots, moves_on = slots_of(accelerator, "kernel"), accelerator.array.keeps_kernels
-    return OperandStream(loads, one.duration_ps, slots, room, one.runs, moves_on)
+    return OperandStream(loads, one.duration_ps, slots, room, one.runs, moves_on, known_before)
 
 
 def right_operand_loads(schedule: LayerSchedule) -> tuple[Boxes, Ints, Bools]:
@@ -246,7 +249,7 @@ def right_operand_stream(
     boxes, order, loads = right_operand_loads(schedule)
     one = map_loads(accelerator, tensor, boxes, order)
     room = ceil_div(np.minimum(one.elements, boxes.elements[order]) * accelerator.precision.ifm, 8)
-    return _kernel_stream(accelerator, loads, one, room), one.traffic
+    return _kernel_stream(accelerator, loads, one, room, known_before=False), one.traffic
 
 
 def layer_work(
@@ -258,8 +261,15 @@ def layer_work(
 ) -> LayerWork:
     """Cycles turned into picoseconds such that rounding never adds up: each step ends on the rounded sum."""
     ends = np.rint(np.cumsum(step_cycles) * accelerator.cycle_ps).astype(np.int64)
-    spaces = accelerator.buffers.spaces
-    return LayerWork(np.diff(ends, prepend=0), inputs, output, layer, spaces, accelerator.dma.prefetch)
+    return LayerWork(
+        np.diff(ends, prepend=0),
+        inputs,
+        output,
+        layer,
+        accelerator.buffers.spaces,
+        accelerator.dma.prefetch,
+        accelerator.layer_overhead,
+    )
 
 
 def flag_requests(accelerator: Accelerator, read_bytes: list[int], written_bytes: int) -> RequestCosts:

@@ -9,8 +9,12 @@ from simulator.mapping.memory import Place
 class MemoryMap:
     """Addresses, given out when something is first moved; None for everything where the DRAM is just a bandwidth."""
 
-    def __init__(self, accelerator: Accelerator, places: dict[int, Place]) -> None:
+    def __init__(self, accelerator: Accelerator, places: dict[int, Place], beside: "MemoryMap | None" = None) -> None:
+        """beside: another map of the same memory, whose addresses stay free of those of this one."""
         self._allocator = None if accelerator.dram.device is None else Allocator(accelerator.dram)
+        self._number = 0
+        if beside is not None:
+            self._allocator, self._number = beside._allocator, beside._number + 1
         self._places = places
 
     def tensor(self, own: int, stored: StoredFeatureMap) -> Region | None:
@@ -18,11 +22,11 @@ class MemoryMap:
         if self._allocator is None:
             return None
         table_bytes = -(-stored.table_entry_bits * stored.shape[0] * stored.shape[1] * stored.shape[2] // 8)
-        table = self._allocator.base(("sizes", own), table_bytes)
+        table = self._allocator.base(("sizes", own, self._number), table_bytes)
         place = self._places.get(own)
         if place is None:
-            return Region(self._allocator.base(("tensor", own), stored.stored_bytes), table)
-        whole = ("tensor", place.whole)
+            return Region(self._allocator.base(("tensor", own, self._number), stored.stored_bytes), table)
+        whole = ("tensor", place.whole, self._number)
         if stored.part is not None:
             return Region(self._allocator.base(whole, stored.stored_bytes), table)
         before = place.first_channel * stored.block_bytes
@@ -45,5 +49,5 @@ class MemoryMap:
     def _region(self, key: tuple[str, int], size_bytes: int) -> Region | None:
         if self._allocator is None:
             return None
-        address = self._allocator.base(key, size_bytes)
+        address = self._allocator.base((*key, self._number), size_bytes)
         return Region(address, address)

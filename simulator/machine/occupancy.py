@@ -45,14 +45,16 @@ class Occupancy:
     def check(self, layer: str, spaces: Sequence[Space], tile_bytes: Mapping[Operand, Ints]) -> dict[Operand, int]:
         """The most bytes that each physical buffer held.
 
-        tile_bytes: the size of every tile of each operand, in the order in which they enter. Raises AssertionError when
-        a part of a buffer held more than fits into it.
+        tile_bytes: the size of every tile of each operand, in the order in which they enter; the last ones may stay.
+        Raises AssertionError when a part of a buffer held more than fits into it.
         """
         notes = np.array(self._notes, np.int64)
         codes = (notes & (_CODES - 1)).astype(np.int8)
-        sizes = [tile_bytes[operand] for operand in OPERANDS if operand in tile_bytes]
+        sizes = {OPERANDS.index(operand): tile_bytes[operand] for operand in OPERANDS if operand in tile_bytes}
+        left = np.bincount(codes, minlength=_CODES)[_CODES // 2 :]
+        leaving = [-each[: left[operand]] for operand, each in sizes.items()]
         changes = np.empty(len(codes), np.int64)
-        changes[np.argsort(codes, kind="stable")] = np.concatenate([*sizes, *(-each for each in sizes)])
+        changes[np.argsort(codes, kind="stable")] = np.concatenate([*sizes.values(), *leaving])
         peaks: dict[Operand, int] = {}
         in_buffer: dict[Operand, Ints] = {}
         for space in spaces:

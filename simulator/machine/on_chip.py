@@ -17,7 +17,8 @@ def residence(batch: Batch, schedule: Schedule) -> Residence:
 
     A map needs its bytes as stored (compressed where maps are) from the beginning of the layer that makes it to the end
     of the last one that reads it. The network's inputs and outputs and what is fused away never stay. Parts of a
-    concatenation in place stay with the whole.
+    concatenation in place stay with the whole. Layers that run for several frames at once keep the maps of all of them,
+    but only for each other: other layers run for one frame at a time.
     """
     allowed = batch.accelerator.on_chip
     if not allowed.feature_maps:
@@ -61,16 +62,20 @@ def _candidates(batch: Batch, schedule: Schedule) -> list[Stay]:
         for number, tensor in enumerate(layer.inputs):
             if tensor in arriving:
                 continue
-            source = stored_as(tensor)
+            source, all_of_it = stored_as(tensor), _all_elements(batch, tensor) * schedule.frames.get(host, 1)
             read.setdefault(source, []).append(host)
-            elements = _loaded(own_schedule, layer, number) if host == index else _all_elements(batch, tensor)
+            elements = _loaded(own_schedule, layer, number) if host == index else all_of_it
             saved[source] = saved.get(source, 0) + elements
     found = []
-    for whole in made.keys() & read.keys():
+    for whole in sorted(made.keys() & read.keys()):
+        frames = {schedule.frames.get(index, 1) for index in (*made[whole], *read[whole])}
+        if len(frames) > 1:
+            continue
+        together = frames.pop()
         stored = batch.unplaced(whole, trace.tensors[whole].shape, batch.size)
         batch.forget(whole)
-        moved = saved[whole] + _all_elements(batch, whole)
-        size = _stored_bytes(stored)
+        moved = saved[whole] + _all_elements(batch, whole) * together
+        size = _stored_bytes(stored) * together
         found.append(Stay(frozenset(parts[whole]), size, min(made[whole]), max(read[whole]), moved * stored.bits // 8))
     return found
 

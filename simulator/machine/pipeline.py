@@ -4,7 +4,6 @@ Loaders fetch tiles into buffer slots (as many as the file's `buffering`), the a
 there and an OFM slot is free, the writer empties OFM slots. All share one DRAM bus.
 """
 
-from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,35 +14,17 @@ import simpy
 
 from simulator.hardware.buffer import Space
 from simulator.hardware.section import Operand
-from simulator.machine.burst_runs import BurstRuns, request_of
-from simulator.machine.dram_port import Port, Runs
+from simulator.machine.burst_runs import BurstRuns
+from simulator.machine.dram_port import Port
 from simulator.machine.dram_use import DramUse
+from simulator.machine.early_kernels import EarlyKernels
+from simulator.machine.loader import Loader, OperandStream, Process, Slots, no_tiles, runs_of
 from simulator.machine.occupancy import Occupancy
+
+__all__ = ["LayerTiming", "LayerWork", "OperandStream", "OutputStream", "Slots", "run_layer"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Process = Generator[simpy.Event, Any, None]
-
-
-def _no_tiles() -> Ints:
-    return np.zeros(0, np.int64)
-
-
-@dataclass(frozen=True)
-class OperandStream:
-    """The tiles of one operand in the order in which they are needed.
-
-    loads marks the steps that need a new tile, duration_ps is the time of each of those tiles on a plain bus, in order,
-    runs what it asks of a memory system; tile_bytes the room it takes in the buffer. moves_on: whether a tile leaves
-    the buffer for the PEs when its first step begins, and else when its last one has ended.
-    """
-
-    loads: Bools
-    duration_ps: Ints
-    slots: int
-    tile_bytes: Ints = field(default_factory=_no_tiles)
-    runs: tuple[BurstRuns, ...] = ()
-    moves_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,10 +44,10 @@ class OutputStream:
     post_ps: Ints
     slots: int
     spills: Bools
-    tile_bytes: Ints = field(default_factory=_no_tiles)
+    tile_bytes: Ints = field(default_factory=no_tiles)
     restore_runs: tuple[BurstRuns, ...] = ()
     store_runs: tuple[BurstRuns, ...] = ()
-    fetch_ps: Ints = field(default_factory=_no_tiles)
+    fetch_ps: Ints = field(default_factory=no_tiles)
     fetch_runs: tuple[BurstRuns, ...] = ()
 
     def names(self) -> list[str]:
@@ -79,7 +60,7 @@ class LayerWork:
     """Everything the event loop needs to know about a layer: one entry per step, times in picoseconds.
 
     spaces are the parts of the buffers that its tiles must fit into, none for no check. prefetch: tiles that a loader
-    may have asked for at a time.
+    may have asked for at a time. overhead_ps passes before its first load.
     """
 
     step_ps: Ints
@@ -88,11 +69,12 @@ class LayerWork:
     layer: str = ""
     spaces: Sequence[Space] = ()
     prefetch: int = 1
+    overhead_ps: int = 0
 
 
 @dataclass
 class LayerTiming:
-    """When the array worked and what it waited for. busy + waits + drain = end − start, exactly.
+    """When the array worked and what it waited for. overhead + busy + waits + drain = end − start, exactly.
 
     Busy are the steps, with the cycles in which their buffers hold the array up. A wait is put down to the streams
     (ifm, kernel, ofm, psum) that the DRAM bus served meanwhile, and time in which the bus stood still to what the array
@@ -106,17 +88,37 @@ class LayerTiming:
     dram_busy_ps: int = 0
     waits_ps: dict[str, int] = field(default_factory=dict)
     drain_ps: int = 0
+    overhead_ps: int = 0
     peak_bytes: dict[Operand, int] = field(default_factory=dict)
     dram: DramUse | None = None
 
 
-def run_layer(env: simpy.Environment, dram: Port, work: LayerWork) -> Generator[simpy.Event, Any, LayerTiming]:
-    """Runs a layer from its first load to its last store and returns when its array worked and waited."""
-    timing = LayerTiming(start_ps=int(env.now))
+def run_layer(
+    env: simpy.Environment,
+    dram: Port,
+    work: LayerWork,
+    own: EarlyKernels | None = None,
+    coming: EarlyKernels | None = None,
+) -> Generator[simpy.Event, Any, LayerTiming]:
+    """Runs a layer from its first load to its last store and returns when its array worked and waited.
+
+    own: its kernels where their first tile may have been fetched before; coming: those of a later layer, of which it
+    may come meanwhile.
+    """
+    timing = LayerTiming(start_ps=int(env.now), overhead_ps=work.overhead_ps)
     dram_before = dram.busy_ps
+    if work.overhead_ps:
+        yield env.timeout(work.overhead_ps)
     held = Occupancy(env)
-    loaders = {name: _Loader(env, dram, held, name, stream, work.prefetch) for name, stream in work.inputs.items()}
+    loaders = {
+        name: own.begin() if own is not None and name == "kernel" else Loader(env, dram, name, stream, work.prefetch)
+        for name, stream in work.inputs.items()
+    }
+    for loader in loaders.values():
+        loader.note_in(held)
     writer = _Writer(env, dram, held, work.output)
+    if coming is not None:
+        coming.follow(loaders, held)
     yield env.process(_array(env, dram, work, loaders, writer, timing))
     array_end = int(env.now)
     yield writer.finished
@@ -124,89 +126,10 @@ def run_layer(env: simpy.Environment, dram: Port, work: LayerWork) -> Generator[
     timing.drain_ps = timing.end_ps - array_end
     timing.dram_busy_ps = dram.busy_ps - dram_before
     tile_bytes = {name: stream.tile_bytes for name, stream in work.inputs.items()} | {"ofm": work.output.tile_bytes}
+    if coming is not None:
+        tile_bytes["kernel"] = np.append(tile_bytes.get("kernel", no_tiles()), coming.there_bytes)
     timing.peak_bytes = held.check(work.layer, work.spaces, tile_bytes) if work.spaces else {}
     return timing
-
-
-class Slots:
-    """Counted permits, like the free places of a car park: `take` one, `give` one back.
-
-    simpy.Container does the same with two events a call; most calls here need not wait, and then need no event.
-    """
-
-    def __init__(self, env: simpy.Environment, count: int = 0) -> None:
-        self._env = env
-        self._count = count
-        self._waiting: deque[simpy.Event] = deque()
-
-    def take(self) -> simpy.Event | None:
-        """Takes a permit at once and returns None, or returns the event that will hand one over."""
-        if self._count:
-            self._count -= 1
-            return None
-        event = self._env.event()
-        self._waiting.append(event)
-        return event
-
-    def give(self) -> None:
-        """Hands a permit to whoever has waited longest, or keeps it."""
-        if self._waiting:
-            self._waiting.popleft().succeed()
-        else:
-            self._count += 1
-
-
-class _Loader:
-    """A DMA channel that fetches one operand's tiles ahead, as far as its buffer has free slots."""
-
-    def __init__(
-        self,
-        env: simpy.Environment,
-        dram: Port,
-        held: Occupancy,
-        name: Operand,
-        stream: OperandStream,
-        prefetch: int,
-    ) -> None:
-        self.name = name
-        self.ready = Slots(env)
-        self.free = Slots(env, stream.slots)
-        self.loads = stream.loads.tolist()
-        last_steps = np.append(stream.loads[1:], True)
-        self.leaves_before = self.loads if stream.moves_on else [False] * len(self.loads)
-        self.leaves_after = [False] * len(self.loads) if stream.moves_on else last_steps.tolist()
-        self._stream = stream
-        self._enter, self.leave = held.entering(name), held.leaving(name)
-        env.process(self._run(dram) if prefetch == 1 else self._run_ahead(dram, Slots(env, prefetch)))
-
-    def _run(self, dram: Port) -> Process:
-        for number, duration in enumerate(self._stream.duration_ps.tolist()):
-            if (wait := self.free.take()) is not None:
-                yield wait
-            self._enter()
-            yield from dram.transfer(self.name, duration, _runs(self._stream.runs, number))
-            self.ready.give()
-
-    def _run_ahead(self, dram: Port, asked: Slots) -> Process:
-        for number, duration in enumerate(self._stream.duration_ps.tolist()):
-            for permits in (self.free, asked):
-                if (wait := permits.take()) is not None:
-                    yield wait
-            self._enter()
-            end = dram.start(self.name, duration, _runs(self._stream.runs, number))
-            if end is None:
-                self._arrived(asked)
-            else:
-                assert end.callbacks is not None
-                end.callbacks.append(lambda _: self._arrived(asked))
-
-    def _arrived(self, asked: Slots) -> None:
-        self.ready.give()
-        asked.give()
-
-
-def _runs(parts: tuple[BurstRuns, ...], number: int) -> Runs | None:
-    return request_of(parts, number) if parts else None
 
 
 class _Writer:
@@ -224,13 +147,13 @@ class _Writer:
         for number, (name, post, fetch, store) in enumerate(costs):
             if (wait := self.full.take()) is not None:
                 yield wait
-            runs = _runs(stream.fetch_runs, number)
+            runs = runs_of(stream.fetch_runs, number)
             fetched = dram.start("ifm", fetch, runs) if fetch or runs else None
             if post:
                 yield env.timeout(post)
             if fetched is not None:
                 yield fetched
-            yield from dram.transfer(name, store, _runs(stream.store_runs, number))
+            yield from dram.transfer(name, store, runs_of(stream.store_runs, number))
             self._leave()
             self.free.give()
 
@@ -239,7 +162,7 @@ def _array(
     env: simpy.Environment,
     dram: Port,
     work: LayerWork,
-    loaders: dict[Operand, _Loader],
+    loaders: dict[Operand, Loader],
     writer: _Writer,
     timing: LayerTiming,
 ) -> Process:
@@ -252,7 +175,7 @@ def _array(
                 yield from _charged(env, dram, "ofm", waits, wait)
             writer.enter()
             number, restore = next(restores)
-            runs = _runs(work.output.restore_runs, number)
+            runs = runs_of(work.output.restore_runs, number)
             if (restore or runs) and (wait := dram.start("psum", restore, runs)) is not None:
                 yield from _charged(env, dram, "psum", waits, wait)
         for name, loader in loaders.items():
@@ -260,15 +183,13 @@ def _array(
                 yield from _charged(env, dram, name, waits, wait)
         for loader in loaders.values():
             if loader.leaves_before[step]:
-                loader.leave()
-                loader.free.give()
+                loader.release()
         if duration:
             yield env.timeout(duration)
             timing.array_busy_ps += duration
         for loader in loaders.values():
             if loader.leaves_after[step]:
-                loader.leave()
-                loader.free.give()
+                loader.release()
         if closes[step]:
             writer.full.give()
     timing.waits_ps = waits

@@ -21,7 +21,7 @@ class OnChipUse:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """Counters of one layer on one batch of images."""
+    """Counters of one layer on one batch of images, `frames` times at once: all counters are those of all together."""
 
     name: str
     operator: str
@@ -41,6 +41,7 @@ class LayerResult:
     buffer_stall_cycles: int = 0
     fused_into: str = ""
     on_chip: OnChipUse = field(default_factory=OnChipUse)
+    frames: int = 1
 
     @property
     def cycles(self) -> int:

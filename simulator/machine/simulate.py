@@ -1,19 +1,16 @@
-"""The sequencer: a network on an accelerator, batch by batch, layer after layer."""
+"""A network on an accelerator, batch by batch."""
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import simpy
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.batch import Batch
-from simulator.machine.dram_port import dram_port
-from simulator.machine.layer import prepare_layer
-from simulator.machine.on_chip import residence, room_left
-from simulator.machine.pipeline import run_layer
+from simulator.machine.on_chip import residence
 from simulator.machine.pruning import DynamicPruning, check_pruning
 from simulator.machine.results import LayerResult, RunResult
+from simulator.machine.sequence import LayerSequence
 from simulator.mapping.plan import Schedule, plan
 from simulator.trace.trace import Trace
 
@@ -74,25 +71,5 @@ def run(
     batch.residence = residence(batch, schedule)
     results: list[LayerResult] = []
     env = simpy.Environment()
-    env.run(env.process(_sequence(env, batch, schedule, results)))
+    env.run(env.process(LayerSequence(env, batch, schedule).run(results)))
     return RunResult(tuple(images), results)
-
-
-def _sequence(
-    env: simpy.Environment, batch: Batch, schedule: Schedule, results: list[LayerResult]
-) -> Generator[simpy.Event, Any, None]:
-    """Runs the layers in order, each from its first load to its last store."""
-    dram = dram_port(env, batch.accelerator)
-    last = max((index for index, layer in enumerate(schedule.layers) if layer is not None), default=-1)
-    for index, layer_schedule in enumerate(schedule.layers):
-        if layer_schedule is None:
-            host = schedule.host(index)
-            into = batch.trace.layers[host].name if host != index else ""
-            results.append(LayerResult.nothing(batch.trace.layers[index], into))
-        else:
-            prepared = prepare_layer(batch, index, layer_schedule, schedule.stages.get(index, ()))
-            timing = yield from run_layer(env, dram, prepared.work)
-            timing.dram = dram.use(drained=index == last)
-            batch.residence.check(index, prepared.layer.name, room_left(batch, timing.peak_bytes))
-            results.append(prepared.result(batch.accelerator, timing))
-        batch.release(index)

@@ -21,12 +21,14 @@ class Schedule:
     """The plan of a network.
 
     layers[i] is layer i's, None for one that moves nothing: a concatenation in place, or what is done on the way out of
-    an array layer. stages: what follows each array layer, by its index.
+    an array layer. stages: what follows each array layer, by its index. frames: how many times the batch
+    a layer runs for at once, where that is more than once, by its index.
     """
 
     layers: list[LayerSchedule | None]
     batch: int
     stages: Mapping[int, tuple[Stage, ...]] = field(default_factory=dict)
+    frames: Mapping[int, int] = field(default_factory=dict)
 
     def stored_by(self, trace: Trace, index: int) -> Layer:
         """The layer whose OFM leaves the chip at the end of layer `index`: the last of its stages, or itself."""
@@ -46,17 +48,24 @@ def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
     check_layer_names(trace, accelerator.mapping)
     tensors, free = TensorStorage(trace, accelerator), in_place_concatenations(trace, accelerator)
     stages = fused_stages(trace, accelerator)
+    together = accelerator.fully_connected_batch
+    frames = {index: together for index, layer in enumerate(trace.layers) if together > 1 and _one_position(layer)}
     fused = {stage.layer for behind in stages.values() for stage in behind}
     schedules: list[LayerSchedule | None] = []
     for index, layer in enumerate(trace.layers):
         if index in free or index in fused:
             schedules.append(None)
             continue
-        nest = loop_nest(trace, layer, batch, winograd=accelerator.array.winograd)
+        frames_of = batch * frames.get(index, 1)
+        nest = loop_nest(trace, layer, frames_of, winograd=accelerator.array.winograd)
         stored = trace.layers[stages[index][-1].layer] if index in stages else layer
         try:
             fixed, storage = fixed_tiles(layer, nest, accelerator), tensors.of_layer(layer, nest, stored)
             schedules.append(best_schedule(nest, accelerator, storage, fixed))
         except InputError as error:
             raise InputError(f"layer '{layer.name}': {error}") from None
-    return Schedule(schedules, batch, stages)
+    return Schedule(schedules, batch, stages, frames)
+
+
+def _one_position(layer: Layer) -> bool:
+    return layer.operator == "linear" and layer.ofm[1:] == (1, 1)

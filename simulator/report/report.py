@@ -16,6 +16,11 @@ DRAM_TIMES = ("turnaround", "group", "row", "refresh", "idle")
 LATENCIES = ("read_latency_p50_ns", "read_latency_p95_ns", "read_latency_p99_ns")
 WAITS = ("ifm", "kernel", "ofm", "psum")
 PEAKS = ("ifm_buffer_peak_bytes", "kernel_buffer_peak_bytes", "ofm_buffer_peak_bytes")
+NOT_PER_FRAME = {
+    *("layer", "operator", "fused_into", "utilisation", "frames", "tiles", "tiling", *LATENCIES, *PEAKS),
+    *("ifm_on_chip", "ofm_on_chip", "on_chip_bytes"),
+}
+"""Columns of a layer that runs for several frames at once which are not those of one of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +34,16 @@ class Report:
     done, and which has all its costs; empty for others), macs_dense, macs_effectual (no operand is zero),
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
     (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers), stall_ifm_cycles …
-    stall_drain_cycles (what the array waited for; stall = buffer_stall + these), utilisation (MACs performed or gated
+    stall_drain_cycles (what the array waited for), overhead_cycles (before the first load; stall = buffer_stall + all
+    these), utilisation (MACs performed or gated
     per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles; for a DRAM with a standard also
     dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
     layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
     row_hits, row_misses (bursts that had to open a row), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
     ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer held at a time; 0 for one that shares
     another's), ifm_on_chip, ofm_on_chip (how many of the feature maps that it reads and writes stay on chip),
-    on_chip_bytes (all that stays there meanwhile), tiles, tiling.
+    on_chip_bytes (all that stays there meanwhile), frames (how many times the batch ran at once, for fully connected
+    layers; all counters of cycles, bytes, MACs and energy are divided by it), tiles, tiling.
 
     skippable_bytes are the elements that dynamic pruning flagged among those that IFM loads and OFM stores would have
     moved: their bits as stored raw; of a compressed tensor what zeros take up in its codec (a bit each in a
@@ -110,7 +117,7 @@ def build_report(runs: Sequence[RunResult], meta: Mapping[str, Any]) -> Report:
     energy_frames = [
         pd.DataFrame(
             [
-                {"layer": layer.name, "component": component, "energy_pj": layer.energy_pj[component]}
+                {"layer": layer.name, "component": component, "energy_pj": layer.energy_pj[component] / layer.frames}
                 for layer in run.layers
                 for component in COMPONENTS
             ]
@@ -139,6 +146,13 @@ def build_report(runs: Sequence[RunResult], meta: Mapping[str, Any]) -> Report:
 
 
 def _layer_row(layer: LayerResult) -> dict[str, Any]:
+    row = _all_frames(layer)
+    if layer.frames > 1:
+        row |= {name: row[name] / layer.frames for name in row if name not in NOT_PER_FRAME}
+    return row
+
+
+def _all_frames(layer: LayerResult) -> dict[str, Any]:
     cycles = layer.cycles
     waits = _whole_cycles(layer, cycles - layer.step_cycles)
     peaks = {f"{buffer}_buffer_peak_bytes": held for buffer, held in layer.timing.peak_bytes.items()}
@@ -171,6 +185,7 @@ def _layer_row(layer: LayerResult) -> dict[str, Any]:
         "ifm_on_chip": layer.on_chip.inputs,
         "ofm_on_chip": layer.on_chip.outputs,
         "on_chip_bytes": layer.on_chip.held_bytes,
+        "frames": layer.frames,
         "tiles": layer.tiles,
         "tiling": layer.tiling,
     }
@@ -194,13 +209,14 @@ def _latencies(layer: LayerResult) -> dict[str, float]:
 
 def _whole_cycles(layer: LayerResult, stalled: int) -> dict[str, int]:
     """Waits in whole cycles that add up to `stalled`: rounded running sums."""
-    waits = {**{name: layer.timing.waits_ps.get(name, 0) for name in WAITS}, "drain": layer.timing.drain_ps}
+    waits = {f"stall_{name}_cycles": layer.timing.waits_ps.get(name, 0) for name in WAITS}
+    waits |= {"stall_drain_cycles": layer.timing.drain_ps, "overhead_cycles": layer.timing.overhead_ps}
     total = sum(waits.values())
     result, passed, given = {}, 0, 0
     for name, picoseconds in waits.items():
         passed += picoseconds
         upto = round(stalled * passed / total) if total else 0
-        result[f"stall_{name}_cycles"] = upto - given
+        result[name] = upto - given
         given = upto
     return result
 
@@ -212,7 +228,7 @@ def _traffic_frame(run: RunResult) -> pd.DataFrame:
             "operand": row.operand,
             "level": row.level,
             "direction": row.direction,
-            "bytes": row.bytes,
+            "bytes": row.bytes if layer.frames == 1 else row.bytes / layer.frames,
         }
         for layer in run.layers
         for row in layer.traffic

@@ -116,6 +116,33 @@ def test_slices_end_when_one_go_does(controller: str, step: int) -> None:
     assert ends[0] == ends[1]
 
 
+def three_streams(name: str, step: int) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """Long and short runs of three streams on one channel, `step` clocks at a time: ends, commands, latencies."""
+    device, random = load_device(name), np.random.default_rng(3)
+    channel = device.organisation.model_copy(update={"channels": 1})
+    commands = device.commands.model_copy(update={"separate_row_bus": False})
+    device = device.model_copy(update={"organisation": channel, "commands": commands})
+    memory = Memory(device, CONTROLLERS["ramulator2"], None, 3, Dma(256, 24))
+    for stream, chunk in enumerate((4, 32, 8)):
+        for _ in range(3):
+            first = random.integers(0, 1 << 12, 40) * chunk
+            memory.submit(stream, first, np.full(40, -chunk if stream == 2 else chunk), int(random.integers(0, 500)))
+    ends: list[tuple[int, int]] = []
+    until = 0
+    while memory.pending:
+        until += step
+        ends += memory.play(until)
+    memory.play(1 << 21)
+    done = memory.counters()
+    return sorted(ends), [done.row_hits, done.activates, done.precharges], memory.latencies().tolist()
+
+
+@pytest.mark.parametrize("name", ["DDR3-1600", "DDR4-2400", "GDDR6-14000", "LPDDR5-6400", "HBM2-2000", "HBM3-6400"])
+def test_what_goes_at_once_is_what_goes_clock_by_clock(name: str) -> None:
+    """Bursts that are queued and served together: there are none where a clock at a time is played."""
+    assert three_streams(name, 1 << 20) == three_streams(name, 1)
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     runs=st.lists(st.tuples(st.integers(0, 1 << 22), st.integers(-50, 50).filter(bool)), min_size=1, max_size=60),

@@ -30,7 +30,10 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def unknown_keys(data: dict[str, Any], schema: dict[str, Any], where: str = "") -> list[str]:
-    properties = resolved(schema).get("properties", {})
+    schema = resolved(schema)
+    if isinstance(schema.get("additionalProperties"), dict):  # a mapping from names of the user's
+        return []
+    properties = schema.get("properties", {})
     found = []
     for key, value in data.items():
         if key not in properties:

@@ -1,0 +1,168 @@
+"""A DMA channel that fetches the tiles of one operand ahead, as far as its buffer has room."""
+
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import simpy
+
+from simulator.hardware.section import Operand
+from simulator.machine.burst_runs import BurstRuns, request_of
+from simulator.machine.dram_port import Port, Runs
+from simulator.machine.occupancy import Occupancy
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Process = Generator[simpy.Event, Any, None]
+
+
+def no_tiles() -> Ints:
+    """An array without entries."""
+    return np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class OperandStream:
+    """The tiles of one operand in the order in which they are needed.
+
+    loads marks the steps that need a new tile, duration_ps is the time of each of those tiles on a plain bus, in order,
+    runs what it asks of a memory system; tile_bytes the room it takes in the buffer. moves_on: whether a tile leaves
+    the buffer for the PEs when its first step begins, and else when its last one has ended. known_before: whether what
+    it takes along is known before its layer begins, as kernels are and feature maps are not.
+    """
+
+    loads: Bools
+    duration_ps: Ints
+    slots: int
+    tile_bytes: Ints = field(default_factory=no_tiles)
+    runs: tuple[BurstRuns, ...] = ()
+    moves_on: bool = False
+    known_before: bool = False
+
+
+class Slots:
+    """Counted permits, like the free places of a car park: `take` one, `give` one back.
+
+    simpy.Container does the same with two events a call; most calls here need not wait, and then need no event.
+    """
+
+    def __init__(self, env: simpy.Environment, count: int = 0) -> None:
+        self._env = env
+        self._count = count
+        self._waiting: deque[simpy.Event] = deque()
+
+    def take(self) -> simpy.Event | None:
+        """Takes a permit at once and returns None, or returns the event that will hand one over."""
+        if self._count:
+            self._count -= 1
+            return None
+        event = self._env.event()
+        self._waiting.append(event)
+        return event
+
+    def give(self) -> None:
+        """Hands a permit to whoever has waited longest, or keeps it."""
+        if self._waiting:
+            self._waiting.popleft().succeed()
+        else:
+            self._count += 1
+
+
+class Gate(Protocol):
+    """Keeps tiles out of a buffer until there is room for them."""
+
+    def admit(self, number: int) -> simpy.Event | None:
+        """None where tile `number` may take its place now, or else the event after which it may."""
+
+
+class Loader:
+    """Fetches the tiles of a stream, each as soon as one of the buffer's slots is free and the gate lets it in.
+
+    ready: tiles that have arrived; free: slots; entered, left: how many tiles have taken and given up their places.
+    changed is called whenever one does.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        dram: Port,
+        name: Operand,
+        stream: OperandStream,
+        prefetch: int,
+        gate: Gate | None = None,
+    ) -> None:
+        self.name = name
+        self.stream = stream
+        self.ready = Slots(env)
+        self.free = Slots(env, stream.slots)
+        self.loads = stream.loads.tolist()
+        last_steps = np.append(stream.loads[1:], True)
+        self.leaves_before = self.loads if stream.moves_on else [False] * len(self.loads)
+        self.leaves_after = [False] * len(self.loads) if stream.moves_on else last_steps.tolist()
+        self.entered = self.left = 0
+        self.changed: Callable[[], None] | None = None
+        self._gate = gate
+        self._note_entering: Callable[[], None] = _nothing
+        self._note_leaving: Callable[[], None] = _nothing
+        env.process(self._run(dram) if prefetch == 1 else self._run_ahead(dram, Slots(env, prefetch)))
+
+    def note_in(self, held: Occupancy) -> None:
+        """From now on tiles are noted in `held`, those that are in their places already too."""
+        self._note_entering, self._note_leaving = held.entering(self.name), held.leaving(self.name)
+        for _ in range(self.entered - self.left):
+            self._note_entering()
+
+    def release(self) -> None:
+        """The array has finished with the oldest tile."""
+        self.left += 1
+        self._note_leaving()
+        self.free.give()
+        if self.changed is not None:
+            self.changed()
+
+    def _enter(self) -> None:
+        self.entered += 1
+        self._note_entering()
+        if self.changed is not None:
+            self.changed()
+
+    def _run(self, dram: Port) -> Process:
+        for number, duration in enumerate(self.stream.duration_ps.tolist()):
+            if (wait := self.free.take()) is not None:
+                yield wait
+            if self._gate is not None and (wait := self._gate.admit(number)) is not None:
+                yield wait
+            self._enter()
+            yield from dram.transfer(self.name, duration, runs_of(self.stream.runs, number))
+            self.ready.give()
+
+    def _run_ahead(self, dram: Port, asked: Slots) -> Process:
+        for number, duration in enumerate(self.stream.duration_ps.tolist()):
+            for permits in (self.free, asked):
+                if (wait := permits.take()) is not None:
+                    yield wait
+            if self._gate is not None and (wait := self._gate.admit(number)) is not None:
+                yield wait
+            self._enter()
+            end = dram.start(self.name, duration, runs_of(self.stream.runs, number))
+            if end is None:
+                self._arrived(asked)
+            else:
+                assert end.callbacks is not None
+                end.callbacks.append(lambda _: self._arrived(asked))
+
+    def _arrived(self, asked: Slots) -> None:
+        self.ready.give()
+        asked.give()
+
+
+def _nothing() -> None:
+    pass
+
+
+def runs_of(parts: tuple[BurstRuns, ...], number: int) -> Runs | None:
+    """What request `number` asks of a memory system, None behind a plain bus."""
+    return request_of(parts, number) if parts else None

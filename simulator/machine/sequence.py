@@ -1,0 +1,108 @@
+"""The layers of a network one after another, on one DRAM."""
+
+import dataclasses
+from collections.abc import Generator
+from typing import Any
+
+import simpy
+
+from simulator.hardware.section import Operand
+from simulator.machine.batch import Batch
+from simulator.machine.dram_port import dram_port
+from simulator.machine.early_kernels import EarlyKernels
+from simulator.machine.layer import PreparedLayer, prepare_layer
+from simulator.machine.on_chip import room_left
+from simulator.machine.pipeline import run_layer
+from simulator.machine.results import LayerResult
+from simulator.machine.tile_room import tile_room
+from simulator.mapping.plan import Schedule
+
+
+class LayerSequence:
+    """Runs the layers in order, each from its first load to its last store.
+
+    With kernel prefetch, the next layer that has kernels is prepared while the last one before it runs.
+    """
+
+    def __init__(self, env: simpy.Environment, batch: Batch, schedule: Schedule) -> None:
+        self._env = env
+        self._batch = batch
+        self._schedule = schedule
+        self._dram = dram_port(env, batch.accelerator)
+        self._prepared: dict[int, PreparedLayer] = {}
+        self._early: dict[int, EarlyKernels] = {}
+        self._repeated: dict[int, Batch] = {}
+
+    def run(self, results: list[LayerResult]) -> Generator[simpy.Event, Any, None]:
+        """All layers; adds the counters of each to `results`."""
+        batch, schedule = self._batch, self._schedule
+        last = max((index for index, layer in enumerate(schedule.layers) if layer is not None), default=-1)
+        for index, layer in enumerate(schedule.layers):
+            if layer is None:
+                host = schedule.host(index)
+                into = batch.trace.layers[host].name if host != index else ""
+                results.append(LayerResult.nothing(batch.trace.layers[index], into))
+            else:
+                prepared, coming = self._prepare(index), self._coming(index)
+                timing = yield from run_layer(
+                    self._env, self._dram, prepared.work, self._early.pop(index, None), coming
+                )
+                timing.dram = self._dram.use(drained=index == last)
+                batch.residence.check(index, prepared.layer.name, room_left(batch, timing.peak_bytes))
+                frames = schedule.frames.get(index, 1)
+                results.append(dataclasses.replace(prepared.result(batch.accelerator, timing), frames=frames))
+                del self._prepared[index]
+            for each in (batch, *self._repeated.values()):
+                each.release(index)
+
+    def _prepare(self, index: int) -> PreparedLayer:
+        if index not in self._prepared:
+            layer = self._schedule.layers[index]
+            assert layer is not None
+            stages = self._schedule.stages.get(index, ())
+            self._prepared[index] = prepare_layer(self._batch_of(index), index, layer, stages)
+        return self._prepared[index]
+
+    def _batch_of(self, index: int) -> Batch:
+        """The batch, as many times as layer `index` runs for at once."""
+        frames = self._schedule.frames.get(index, 1)
+        if frames == 1:
+            return self._batch
+        if frames not in self._repeated:
+            self._repeated[frames] = self._batch.repeated(frames)
+        return self._repeated[frames]
+
+    def _coming(self, index: int) -> EarlyKernels | None:
+        """The kernels that may come while layer `index` runs: those of the next layer that has any, where it is known
+        before what they are."""
+        accelerator, layers = self._batch.accelerator, self._schedule.layers
+        if not accelerator.dma.prefetch_kernels:
+            return None
+        behind = range(index + 1, len(layers))
+        following = next((other for other in behind if (of := layers[other]) and of.nest.unit == "array"), None)
+        if following is None:
+            return None
+        if following not in self._early:
+            stream = self._prepare(following).work.inputs["kernel"]
+            if not stream.known_before:
+                return None
+            room = min(self._room_for_kernels(other) for other in range(index, following) if layers[other])
+            self._early[following] = EarlyKernels(self._env, self._dram, stream, accelerator.dma.prefetch, room)
+        return self._early[following]
+
+    def _room_for_kernels(self, index: int) -> int:
+        """Bytes that the other operands' tiles, and feature maps that stay, leave to kernels while a layer runs."""
+        accelerator, layer = self._batch.accelerator, self._schedule.layers[index]
+        assert layer is not None
+        buffers, used = accelerator.buffers, tile_room(layer, accelerator)
+        home = buffers.home("kernel")
+
+        def beside(operands: tuple[Operand, ...]) -> int:
+            return sum(used[operand] for operand in operands if operand != "kernel")
+
+        space = next(space for space in buffers.spaces if "kernel" in space.operands)
+        sharing = tuple(operand for operand in used if buffers.home(operand) == home)
+        left = (buffers.of("kernel").capacity or 0) - beside(sharing)
+        if accelerator.on_chip.capacity is None and len(sharing) > 1:
+            left -= self._batch.residence.held_bytes(index)
+        return min(left, space.capacity - beside(space.operands))

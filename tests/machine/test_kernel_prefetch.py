@@ -1,0 +1,132 @@
+"""Kernels that are fetched while the layer before still runs: when, how many, and what they must not change."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from builders import chain, small_accelerator, with_random_maps
+from random_networks import random_network
+
+import simulator
+from simulator.machine import sequence
+from simulator.machine.dram_port import Bus
+from simulator.trace.shapes import conv_layer
+from simulator.trace.trace import Trace
+
+LARGE = {operand: {"capacity": "64 KiB"} for operand in ("ifm", "kernel", "ofm")}
+QUIET = {"dram.bandwidth": "16 GB/s", "dram.row_miss": "0 ps"}
+"""Layers of the array take longer than their transfers."""
+
+
+def fetching(early: bool = True, **overrides: object) -> simulator.Accelerator:
+    return small_accelerator(**{"dma.prefetch_kernels": early, **overrides})
+
+
+def two(outputs: int = 16) -> Trace:
+    return chain(
+        conv_layer("a", (16, 16, 16), 16, (3, 3), padding=1), conv_layer("b", (16, 16, 16), outputs, (3, 3), padding=1)
+    )
+
+
+def requests(
+    monkeypatch: pytest.MonkeyPatch, trace: Trace, accelerator: simulator.Accelerator
+) -> list[tuple[str, int, int]]:
+    """Stream, start and end of everything that the bus serves, in order."""
+    served: list[tuple[str, int, int]] = []
+    original = Bus.start
+
+    def start(bus: Bus, stream: str, duration_ps: int, runs: object = None) -> object:
+        begin = max(bus._free_at_ps, int(bus._env.now))
+        if duration_ps:
+            served.append((stream, begin, begin + duration_ps))
+        return original(bus, stream, duration_ps)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bus, "start", start)
+        simulator.simulate(trace, accelerator)
+    return served
+
+
+def test_the_next_layer_begins_with_its_first_kernels_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = {"buffers": LARGE, **QUIET}
+    apart, early = (requests(monkeypatch, two(), fetching(when, **overrides)) for when in (False, True))
+    first_of_b = [end - begin for stream, begin, end in apart if stream == "kernel"][-2]
+    reports = [simulator.simulate(two(), fetching(when, **overrides)) for when in (False, True)]
+    saved = reports[0].totals["cycles"] - reports[1].totals["cycles"]
+    assert abs(saved - first_of_b / 1000) <= 1, (saved, first_of_b)
+    assert reports[1].traffic.equals(reports[0].traffic)
+    assert reports[1].layers["compute_cycles"].tolist() == reports[0].layers["compute_cycles"].tolist()
+    assert len(early) == len(apart)
+
+
+def test_feature_maps_are_loaded_once_they_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = requests(monkeypatch, two(), fetching(buffers=LARGE, **QUIET))
+    stores = [end for stream, _, end in found if stream == "ofm"]
+    loads = [begin for stream, begin, _ in found if stream == "ifm"]
+    kernels = [begin for stream, begin, _ in found if stream == "kernel"]
+    of_a = len(stores) // 2  # both layers have the same tiles
+    assert min(loads[len(loads) // 2 :]) >= max(stores[:of_a]), (loads, stores)
+    assert kernels[len(kernels) // 2] < max(stores[:of_a]), (kernels, stores)
+
+
+def test_kernels_wait_where_the_buffer_is_full() -> None:
+    half = 2 * 8 * 16 * 9
+    exact = {**LARGE, "kernel": {"capacity": f"{half} B", "buffering": 1}}
+    trace = dataclasses.replace(two(), layers=[dataclasses.replace(layer, fused=("gelu",)) for layer in two().layers])
+    slow = {"lanes": 1, "operations": {"gelu": 20}}
+    for unit, expected in (({}, 0), (slow, half / 16)):
+        overrides = {"buffers": exact, "post_processing": unit, **QUIET}
+        apart, early = (simulator.simulate(trace, fetching(when, **overrides)) for when in (False, True))
+        assert early.layers["kernel_buffer_peak_bytes"].max() <= half
+        saved = apart.totals["cycles"] - early.totals["cycles"]
+        assert abs(saved - expected) <= 1, "a's kernels leave at its end: all that is left is its post-processing"
+
+
+def test_more_kernels_than_there_is_room_for_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = {**LARGE, "kernel": {"capacity": f"{2 * 8 * 16 * 9} B", "buffering": 1}}
+    monkeypatch.setattr(sequence.LayerSequence, "_room_for_kernels", lambda *_: 1 << 20)
+    with pytest.raises(AssertionError, match=r"layer 'a': .* the tiles of kernel take"):
+        simulator.simulate(two(), fetching(buffers=exact, **QUIET))
+
+
+def test_kernels_that_depend_on_flags_wait_for_their_layer() -> None:
+    trace = with_random_maps(two(), np.random.default_rng(1), empty_maps=0.4)
+    apart, early = (
+        simulator.simulate(trace, fetching(when, buffers=LARGE, **QUIET), pruning="dynamic") for when in (False, True)
+    )
+    assert early.totals == apart.totals
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("seed", range(10))
+def test_time_never_gets_worse_and_bytes_stay(seed: int, shared: bool) -> None:
+    trace = random_network(seed)
+    one = {"ifm": {"capacity": "12 KiB"}, "kernel": {"shared_with": "ifm"}, "ofm": {"shared_with": "ifm"}}
+    overrides = {**QUIET, "on_chip": {"feature_maps": True}, **({"buffers": one} if shared else {})}
+    apart, early = (simulator.simulate(trace, fetching(when, **overrides), batch=2) for when in (False, True))
+    assert early.traffic.equals(apart.traffic)
+    assert early.totals["cycles"] <= apart.totals["cycles"]
+    assert (early.layers["dram_busy_cycles"] <= early.layers["cycles"] + 1).all()
+    assert early.layers.equals(simulator.simulate(trace, fetching(**overrides), batch=2).layers)
+
+
+@pytest.mark.parametrize("prefetch", [1, 3])
+def test_a_memory_system_serves_them_too(prefetch: int) -> None:
+    trace = random_network(3)
+    names = [layer.name for layer in trace.layers]
+    reports = [
+        simulator.simulate(
+            trace,
+            "edge-npu",
+            batch=2,
+            overrides={"dma.prefetch_kernels": when, "dma.prefetch": prefetch, "compression.feature_map": "raw"},
+        )
+        for when in (False, True)
+    ]
+    apart, early = reports
+    assert early.traffic.equals(apart.traffic)
+    assert early.totals["cycles"] < apart.totals["cycles"]
+    names = names[:-1]  # the last one has the writes that wait in the controllers
+    parts = [f"dram_{part}_cycles" for part in ("busy", "turnaround", "group", "row", "refresh", "idle")]
+    rows = early.layers.set_index("layer").loc[names]
+    assert (abs(rows[parts].sum(axis=1) - rows["cycles"]) <= len(parts)).all()
