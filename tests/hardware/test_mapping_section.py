@@ -66,7 +66,10 @@ def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{objective: speed}", r"mapping\.objective: expected 'balanced', 'latency', .*found 'speed'"),
-        ("{layers: {conv1: {x: 3}}}", r"unknown key 'mapping\.layers\.conv1\.x' \(expected one of: g, k, c, n, p, q, m"),
+        (
+            "{layers: {conv1: {x: 3}}}",
+            r"unknown key 'mapping\.layers\.conv1\.x' \(expected one of: g, k, c, n, p, q, m",
+        ),
         ("{layers: {conv1: {k: 0}}}", r"mapping\.layers\.conv1\.k: expected more than 0, found 0"),
         ("{layers: {conv1: {k: 2.5}}}", r"mapping\.layers\.conv1\.k: expected a whole number, found 2\.5"),
         ("{layers: {conv1: {order: KS}}}", r"mapping\.layers\.conv1\.order: expected 'SKC', .*found 'KS'"),
