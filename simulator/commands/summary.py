@@ -33,6 +33,7 @@ _TOTALS: tuple[tuple[str, str, Show], ...] = (
     ("cycles", "cycles", cycles_text),
     ("  array stalled", "stall_cycles", cycles_text),
     ("    by buffers", "buffer_stall_cycles", cycles_text),
+    ("    before layers", "overhead_cycles", cycles_text),
     ("time", "seconds", seconds_text),
     ("frames per second", "frames_per_second", significant),
     ("array utilisation", "utilisation", percent_text),

@@ -91,7 +91,8 @@ class Energy(Section):
 class Accelerator(Section):
     """One accelerator: everything the planner and the machine need to know about the hardware.
 
-    layer_overhead: picoseconds that pass at the beginning of every layer that moves data, before its first load.
+    layer_overhead: picoseconds that pass at the beginning of every layer that moves data, before its first load;
+    run_overhead: those that pass once, before the first layer, to launch a program.
     fully_connected_batch: frames whose fully connected layers, those with one position, run together: each frame waits
     there for the others.
     """
@@ -110,6 +111,7 @@ class Accelerator(Section):
     post_processing: PostProcessing = PostProcessing()
     on_chip: OnChip = OnChip()
     layer_overhead: Picoseconds = Field(default=0, validate_default=False)
+    run_overhead: Picoseconds = Field(default=0, validate_default=False)
     fully_connected_batch: Positive = 1
     precision: Precision = Precision()
     energy: Energy

@@ -36,7 +36,8 @@ class LayerSequence:
     def run(self, results: list[LayerResult]) -> Generator[simpy.Event, Any, None]:
         """All layers; adds the counters of each to `results`."""
         batch, schedule = self._batch, self._schedule
-        last = max((index for index, layer in enumerate(schedule.layers) if layer is not None), default=-1)
+        moving = [index for index, layer in enumerate(schedule.layers) if layer is not None]
+        first, last = (moving[0], moving[-1]) if moving else (-1, -1)
         for index, layer in enumerate(schedule.layers):
             if layer is None:
                 host = schedule.host(index)
@@ -44,9 +45,10 @@ class LayerSequence:
                 results.append(LayerResult.nothing(batch.trace.layers[index], into))
             else:
                 prepared, coming = self._prepare(index), self._coming(index)
-                timing = yield from run_layer(
-                    self._env, self._dram, prepared.work, self._early.pop(index, None), coming
-                )
+                work = prepared.work
+                if index == first:
+                    work = dataclasses.replace(work, overhead_ps=work.overhead_ps + batch.accelerator.run_overhead)
+                timing = yield from run_layer(self._env, self._dram, work, self._early.pop(index, None), coming)
                 timing.dram = self._dram.use(drained=index == last)
                 batch.residence.check(index, prepared.layer.name, room_left(batch, timing.peak_bytes))
                 frames = schedule.frames.get(index, 1)

@@ -35,8 +35,8 @@ class Report:
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
     (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers), stall_ifm_cycles …
     stall_drain_cycles (what the array waited for), overhead_cycles (before the first load; stall = buffer_stall + all
-    these), utilisation (MACs performed or gated
-    per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles; for a DRAM with a standard also
+    these), utilisation (MACs performed or gated per cycle and multiplier), dram_bytes (whole bursts),
+    dram_busy_cycles; for a DRAM with a standard also
     dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
     layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
     row_hits, row_misses (bursts that had to open a row), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
@@ -70,12 +70,13 @@ class Report:
         """Sums over the layers: cycles, seconds, dram_bytes, energy_pj, MACs and bytes per operand (`ifm_bytes` …).
 
         Also skippable_bytes, skipped_bytes, skip_lost_percent (of these two sums), the most bytes that a buffer held in
-        any layer (`ifm_buffer_peak_bytes` …), utilisation, average bandwidth in bytes per second, and frames per
-        second.
+        any layer (`ifm_buffer_peak_bytes` …) and of feature maps that stayed on chip (on_chip_bytes), utilisation,
+        average bandwidth in bytes per second, and frames per second.
         """
-        cycles = ("cycles", "compute_cycles", "stall_cycles", "buffer_stall_cycles")
+        cycles = ("cycles", "compute_cycles", "stall_cycles", "buffer_stall_cycles", "overhead_cycles")
         sums = {name: _number(self.layers[name].sum()) for name in (*TOTALS, *cycles) if name in self.layers}
-        sums.setdefault("buffer_stall_cycles", 0)  # a report that was saved before there was this column
+        for name in ("buffer_stall_cycles", "overhead_cycles"):
+            sums.setdefault(name, 0)  # a report that was saved before there was this column
         for name in (*(f"dram_{name}_cycles" for name in ("busy", *DRAM_TIMES)), "row_hits", "row_misses"):
             sums[name] = _number(self.layers[name].sum()) if name in self.layers else 0
         for name in SKIPS:

@@ -12,6 +12,7 @@ from matplotlib.patches import Polygon
 
 from simulator.report.figures.layer_names import merged_order, short_names
 from simulator.report.figures.style import (
+    BLACK,
     COLUMN_WIDTH,
     FULL_WIDTH,
     GREY,
@@ -68,6 +69,7 @@ CYCLE_PARTS = (
     Part("stall_ofm_cycles", "stall: OFM", OPERAND_COLOURS["ofm"]),
     Part("stall_psum_cycles", "stall: psum", OPERAND_COLOURS["psum"]),
     Part("stall_drain_cycles", "drain", YELLOW),
+    Part("overhead_cycles", "before the layer", BLACK),
 )
 
 

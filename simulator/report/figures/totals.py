@@ -52,6 +52,7 @@ COMPONENTS = {
     "ifm_buffer": Section("IFM buffer", OPERAND_COLOURS["ifm"]),
     "kernel_buffer": Section("kernel buffer", OPERAND_COLOURS["kernel"]),
     "ofm_buffer": Section("OFM and psum buffer", OPERAND_COLOURS["ofm"]),
+    "on_chip_memory": Section("feature maps on chip", lighter(OPERAND_COLOURS["ifm"], 0.5)),
     "mac": Section("MAC", SKY),
     "mac_gated": Section("gated MAC", lighter(SKY, 0.6)),
     "post_processing": Section("post-processing", YELLOW),
