@@ -36,13 +36,15 @@ class Bus:
         return sum(self.served_ps().values())
 
     def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
-        """Books the bus for a request and returns the event of its end, None where that is now."""
+        """Books the bus for a request and returns the event of its end, None where that is now.
+
+        A request that moves nothing waits for nobody.
+        """
+        if not duration_ps:
+            return None
         start = max(self._free_at_ps, int(self._env.now))
         self._free_at_ps = start + duration_ps
-        if duration_ps:
-            self._booked.append((start, self._free_at_ps, stream))
-        if self._free_at_ps <= self._env.now:
-            return None
+        self._booked.append((start, self._free_at_ps, stream))
         return self._env.timeout(self._free_at_ps - int(self._env.now))
 
     def transfer(self, stream: str, duration_ps: int, runs: Runs | None = None) -> Generator[simpy.Event, Any, None]:

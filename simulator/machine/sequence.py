@@ -16,6 +16,7 @@ from simulator.machine.pipeline import run_layer
 from simulator.machine.results import LayerResult
 from simulator.machine.tile_room import tile_room
 from simulator.mapping.plan import Schedule
+from simulator.mapping.schedule import LayerSchedule
 
 
 class LayerSequence:
@@ -81,7 +82,7 @@ class LayerSequence:
         if not accelerator.dma.prefetch_kernels:
             return None
         behind = range(index + 1, len(layers))
-        following = next((other for other in behind if (of := layers[other]) and of.nest.unit == "array"), None)
+        following = next((other for other in behind if (of := layers[other]) and _has_own_kernels(of)), None)
         if following is None:
             return None
         if following not in self._early:
@@ -108,3 +109,8 @@ class LayerSequence:
         if accelerator.on_chip.capacity is None and len(sharing) > 1:
             left -= self._batch.residence.held_bytes(index)
         return min(left, space.capacity - beside(space.operands))
+
+
+def _has_own_kernels(schedule: LayerSchedule) -> bool:
+    """Whether a layer has kernels that lie in DRAM from the beginning."""
+    return schedule.nest.unit == "array" and not schedule.nest.two_activations

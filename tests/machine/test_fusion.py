@@ -154,3 +154,35 @@ def test_operators_that_pass_several_times_take_as_many_cycles() -> None:
     assert once["compute_cycles"].tolist() == [32, 32]
     assert often["compute_cycles"].tolist() == [160, 96]
     assert often["dram_bytes"].tolist() == once["dram_bytes"].tolist()
+
+
+def test_a_product_of_two_activations_takes_what_follows_it() -> None:
+    layers = [
+        Layer("q", "linear", (8, 6, 1), (8, 6, 1), (8, 8, 1, 1), inputs=(0,), output=2),
+        Layer("k", "linear", (8, 6, 1), (8, 6, 1), (8, 8, 1, 1), inputs=(0,), output=3),
+        Layer("qk", "matmul", (8, 6, 1), (12, 6, 1), (12, 4, 1, 1), groups=2, inputs=(2, 4), output=5),
+        Layer("mask", "add", (12, 6, 1), (12, 6, 1), inputs=(5, 1), output=6),
+    ]
+    shapes = [(8, 6, 1), (12, 6, 1), (8, 6, 1), (8, 6, 1)]
+    tensors = [*map(Tensor, shapes), Tensor((12, 4, 1), source=3), Tensor((12, 6, 1)), Tensor((12, 6, 1))]
+    trace = Trace("masked", layers, tensors)
+    apart, together = (simulator.simulate(trace, a, batch=3) for a in (small_accelerator(**SMALL), fusing()))
+    mask = 3 * 2 * 12 * 6
+    assert together.layers["fused_into"].tolist() == ["", "", "", "qk"]
+    assert moved(together, "qk", "ofm", "write") == mask
+    assert moved(together, "qk", "ifm") == moved(apart, "qk", "ifm") + mask
+    assert moved(together, "qk", "kernel") == moved(apart, "qk", "kernel")
+
+
+@pytest.mark.parametrize("operand", [(8, 1, 1), (1, 8, 8), (8, 8, 1)])
+def test_an_operand_that_is_spread_over_the_ofm_is_read_once(operand: tuple[int, int, int]) -> None:
+    layers = [
+        Layer("conv", "conv", (4, 8, 8), (8, 8, 8), (8, 4, 3, 3), padding=(1, 1, 1, 1), inputs=(0,), output=2),
+        Layer("scale", "multiply", (8, 8, 8), (8, 8, 8), inputs=(2, 1), output=3),
+    ]
+    trace = Trace("scaled", layers, [Tensor((4, 8, 8)), Tensor(operand), Tensor((8, 8, 8)), Tensor((8, 8, 8))])
+    roomy = {"buffers": {name: {"capacity": "64 KiB"} for name in ("ifm", "kernel", "ofm")}}
+    apart = simulator.simulate(trace, small_accelerator(**SMALL, **roomy))
+    together = simulator.simulate(trace, fusing(**roomy))
+    read = moved(together, "conv", "ifm") - moved(apart, "conv", "ifm")
+    assert read == 2 * operand[0] * operand[1] * operand[2]
