@@ -125,9 +125,9 @@ def test_playing_ahead_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_prefetch_arbitration_and_outstanding_requests_matter() -> None:
     def cycles(**dma: object) -> float:
-        hardware = accelerator(
-            "DDR4-2400", dma=dma, buffers={**BUFFERS, "kernel": {"capacity": "2 KiB", "buffering": 3}}
-        )
+        buffers = {**BUFFERS, "kernel": {"capacity": "2 KiB", "buffering": 3}}
+        tiles = {"*": {"k": 8, "m": 8}}  # several OFM tiles, which leave while others come
+        hardware = accelerator("DDR4-2400", dma=dma, buffers=buffers, **{"mapping.layers": tiles})
         return float(simulator.simulate(network(), hardware).totals["cycles"])
 
     plain = cycles()
