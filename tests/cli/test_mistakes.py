@@ -30,7 +30,7 @@ def simulate(run: Run, trace_file: Path, tmp_path: Path) -> Callable[..., str]:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda text: text.replace("clock:", "clok:"), "unknown key 'clok'"),
+        (lambda text: text.replace("clock:", "clok:", 1), "unknown key 'clok'"),
         (lambda text: f"{text}\nclock: 1 GHz\n", "key 'clock' stands twice"),
         (lambda text: text.replace("200 MHz", "200 MB"), "clock: expected a frequency such as '200 MHz'"),
         (lambda text: text.replace("200 MHz", "200"), "clock: expected a frequency such as '200 MHz'"),

@@ -11,6 +11,7 @@ from simulator.trace.shapes import conv_layer, linear_layer
 from simulator.trace.trace import Trace
 
 WAITS = [f"stall_{name}_cycles" for name in ("ifm", "kernel", "ofm", "psum", "drain")]
+WHOLE = {"layers": {"fc*": {"p": 1, "q": 1, "c": 32}}}
 ROOMY = {operand: {"capacity": "16 KiB"} for operand in ("ifm", "kernel", "ofm")}
 
 
@@ -24,15 +25,12 @@ def head() -> Trace:
     return with_random_maps(chain(*layers), np.random.default_rng(0), images=2, kernel_density=0.5)
 
 
-WHOLE_ROWS = {"mapping.layers": {"fc1": {"c": 8}}}
-"""Of the 4×4 maps that fc1 sees as channels: others would be read twice where two tiles meet."""
-
-
 @pytest.mark.parametrize("frames", [4, 16])
 def test_frames_share_the_kernels_of_fully_connected_layers(frames: int) -> None:
     one, many = (
         simulator.simulate(
-            head(), small_accelerator(fully_connected_batch=count, buffers=ROOMY, **{"dram.burst": "1 B"}, **WHOLE_ROWS)
+            head(),
+            small_accelerator(fully_connected_batch=count, buffers=ROOMY, mapping=WHOLE, **{"dram.burst": "1 B"}),
         )
         for count in (1, frames)
     )

@@ -14,10 +14,10 @@ from simulator.trace.shapes import conv_layer
 from simulator.trace.trace import Trace
 
 LARGE = {operand: {"capacity": "64 KiB"} for operand in ("ifm", "kernel", "ofm")}
+HALVES = {"layers": {"*": {"k": 8, "c": 16, "m": 8, "p": 16, "q": 16}}}
+"""Two kernel tiles in each layer of `two`."""
 QUIET = {"dram.bandwidth": "16 GB/s", "dram.row_miss": "0 ps"}
 """Layers of the array take longer than their transfers."""
-HALVES = {"mapping.layers": {"*": {"k": 16, "c": 8, "order": "SKC"}}}
-"""Half of the kernels at a time."""
 
 
 def fetching(early: bool = True, **overrides: object) -> simulator.Accelerator:
@@ -77,7 +77,7 @@ def test_kernels_wait_where_the_buffer_is_full() -> None:
     trace = dataclasses.replace(two(), layers=[dataclasses.replace(layer, fused=("gelu",)) for layer in two().layers])
     slow = {"lanes": 1, "operations": {"gelu": 20}}
     for unit, expected in (({}, 0), (slow, half / 16)):
-        overrides = {"buffers": exact, "post_processing": unit, **HALVES, **QUIET}
+        overrides = {"buffers": exact, "post_processing": unit, "mapping": HALVES, **QUIET}
         apart, early = (simulator.simulate(trace, fetching(when, **overrides)) for when in (False, True))
         assert early.layers["kernel_buffer_peak_bytes"].max() <= half
         saved = apart.totals["cycles"] - early.totals["cycles"]
@@ -88,7 +88,7 @@ def test_more_kernels_than_there_is_room_for_are_an_error(monkeypatch: pytest.Mo
     exact = {**LARGE, "kernel": {"capacity": f"{2 * 8 * 16 * 9} B", "buffering": 1}}
     monkeypatch.setattr(sequence.LayerSequence, "_room_for_kernels", lambda *_: 1 << 20)
     with pytest.raises(AssertionError, match=r"layer 'a': .* the tiles of kernel take"):
-        simulator.simulate(two(), fetching(buffers=exact, **HALVES, **QUIET))
+        simulator.simulate(two(), fetching(buffers=exact, mapping=HALVES, **QUIET))
 
 
 def test_kernels_that_depend_on_flags_wait_for_their_layer() -> None:

@@ -125,9 +125,8 @@ def test_playing_ahead_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_prefetch_arbitration_and_outstanding_requests_matter() -> None:
     def cycles(**dma: object) -> float:
-        buffers = {**BUFFERS, "kernel": {"capacity": "2 KiB", "buffering": 3}}
-        tiles = {"*": {"k": 8, "m": 8}}  # several OFM tiles, which leave while others come
-        hardware = accelerator("DDR4-2400", dma=dma, buffers=buffers, **{"mapping.layers": tiles})
+        small = {"ifm": {"capacity": "4 KiB"}, "ofm": {"capacity": "4 KiB"}}  # so that streams meet at the DRAM
+        hardware = accelerator("DDR4-2400", dma=dma, buffers={**small, "kernel": {"capacity": "2 KiB", "buffering": 3}})
         return float(simulator.simulate(network(), hardware).totals["cycles"])
 
     plain = cycles()
