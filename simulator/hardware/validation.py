@@ -3,7 +3,8 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -33,14 +34,29 @@ MANY_KEYS = 9
 """Keys that a message lists before it only counts them."""
 
 
+@dataclass(frozen=True)
+class NamedSections:
+    """A mapping whose keys are names of the user's, and whose values are all sections of one kind."""
+
+    section: Any
+    model_fields: ClassVar[dict[str, Any]] = {}
+
+    def spelled_out(self, value: object) -> object:
+        """It has no short form."""
+        return value
+
+
 def known_key(model: Any, key: str, dotted: str) -> Any:
     """The model of section `key`; raises InputError when `model` has no such key."""
+    if isinstance(model, NamedSections):
+        return model.section
     fields = model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
     if key not in fields:
         raise InputError(f"override '{dotted}': {_unknown_key(key, key, list(fields))}")
     annotation = fields[key].annotation
     options = [annotation, *getattr(annotation, "__args__", ())]
-    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    section = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    return NamedSections(section) if section is not None and get_origin(annotation) is dict else section
 
 
 def _unknown_key(name: str, key: str, allowed: list[str]) -> str:

@@ -48,8 +48,7 @@ def layer_time(
 ) -> Time:
     """What takes longer, the array with the transfers that do not overlap with it or DRAM, and the first and last tile.
 
-    The array takes as many cycles as the buffers need to feed it. Each tile step opens a row for its IFM and one for
-    its kernels.
+    The array takes as many cycles as the buffers need to feed it.
     """
     steps = tile.steps(nest)
     array = (_tile_cycles(nest, accelerator, dataflow, tile, sizes) * steps).astype(np.float64)
@@ -59,9 +58,9 @@ def layer_time(
         if not _overlaps(accelerator, operand):
             serial = serial + getattr(moved, operand)
     alone = array + serial * to_cycles
-    activations = 2 * steps * (accelerator.dram.row_miss / accelerator.cycle_ps)
+    waits = steps * (_wait_of_a_step_ps(accelerator) / accelerator.cycle_ps)
     outside = sum(tile_bytes(nest, accelerator, tile).values()) * to_cycles
-    return Time(array, np.maximum(alone, moved.total * to_cycles + activations) + outside)
+    return Time(array, np.maximum(alone, moved.total * to_cycles + waits) + outside)
 
 
 def _tile_cycles(nest: LoopNest, accelerator: Accelerator, dataflow: Dataflow, tile: Tiles, sizes: TileSizes) -> Ints:
@@ -76,6 +75,19 @@ def _tile_cycles(nest: LoopNest, accelerator: Accelerator, dataflow: Dataflow, t
         accesses = dataflow.accesses(sizes).accumulating(fetched)
         cycles = np.maximum(cycles, array_port_cycles(nest, accelerator, sizes, accesses))
     return cycles
+
+
+def _wait_of_a_step_ps(accelerator: Accelerator) -> float:
+    """Picoseconds by which DRAM's data comes later for every tile step, however few bytes that loads.
+
+    A plain bus stands still for two rows, one for the IFM and one for kernels. With a `standard` the first burst comes
+    when its bank is precharged, activated and read; tiles that are asked for beforehand share that.
+    """
+    device = accelerator.dram.device
+    if device is None:
+        return 2 * accelerator.dram.row_miss
+    timing = device.timing
+    return (timing.tRP + timing.tRCDRD + timing.CL) * timing.clock / accelerator.dma.prefetch
 
 
 def _overlaps(accelerator: Accelerator, operand: Operand) -> bool:
