@@ -51,6 +51,10 @@ def dram_use(
     lost = (counters.turnaround_clocks, counters.group_clocks, counters.row_clocks, counters.refresh_clocks)
     turnaround, group, row, refresh = (clocks * clock_ps // pins for clocks in lost)
     busy = counters.busy_clocks * clock_ps // pins
+    # A command that opens a layer may end a wait that began in the layer before, where it has counted as idle.
+    early = max(0, busy + turnaround + group + row + refresh - duration_ps)
+    row, early = max(0, row - early), max(0, early - row)
+    turnaround = max(0, turnaround - early)
     total = np.cumsum(latencies)
     ranks = [int(np.searchsorted(total, share * total[-1])) if total[-1] else 0 for share in PERCENTILES]
     energy = energy_of(device, counters, 0)

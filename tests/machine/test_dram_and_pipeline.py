@@ -84,7 +84,7 @@ def test_one_tile_is_load_compute_store() -> None:
 
 
 def test_compute_bound_layers_hide_their_loads() -> None:
-    """The first IFM tile shares the bus with two kernel tiles: 10 ps for the first of these, 10 more with the second."""
+    """The first IFM tile shares the bus with two kernel tiles: 10 ps beside the first, 10 beside the second."""
     timing, _ = play(work([100] * 10, [10] * 10, [5] * 10, [7] * 10))
     assert timing.end_ps == 20 + 10 * 100 + 7
 

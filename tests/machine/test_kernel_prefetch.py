@@ -32,15 +32,15 @@ def two(outputs: int = 16) -> Trace:
 
 def requests(
     monkeypatch: pytest.MonkeyPatch, trace: Trace, accelerator: simulator.Accelerator
-) -> list[tuple[str, int, int]]:
-    """Stream, beginning and end of every request that the bus serves, in the order in which they are made."""
+) -> list[tuple[str, int, int, int]]:
+    """Stream, beginning, end and time alone of every request that the bus serves, in the order of their making."""
     served: list[list[object]] = []
     original = Bus.start
 
     def start(bus: Bus, stream: str, duration_ps: int, runs: object = None) -> object:
         end = original(bus, stream, duration_ps)
         if end is not None:
-            request: list[object] = [stream, int(bus._env.now), 0]
+            request: list[object] = [stream, int(bus._env.now), 0, duration_ps]
             served.append(request)
             end.callbacks.append(lambda _: request.__setitem__(2, int(bus._env.now)))
         return end
@@ -54,7 +54,7 @@ def requests(
 def test_the_next_layer_begins_with_its_first_kernels_there(monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = {"buffers": LARGE, **QUIET}
     apart, early = (requests(monkeypatch, two(), fetching(when, **overrides)) for when in (False, True))
-    first_of_b = [end - begin for stream, begin, end in apart if stream == "kernel"][-2]
+    first_of_b = [alone for stream, *_, alone in apart if stream == "kernel"][-2]
     reports = [simulator.simulate(two(), fetching(when, **overrides)) for when in (False, True)]
     saved = reports[0].totals["cycles"] - reports[1].totals["cycles"]
     assert abs(saved - first_of_b / 1000) <= 1, (saved, first_of_b)
@@ -65,9 +65,9 @@ def test_the_next_layer_begins_with_its_first_kernels_there(monkeypatch: pytest.
 
 def test_feature_maps_are_loaded_once_they_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     found = requests(monkeypatch, two(), fetching(buffers=LARGE, **QUIET))
-    stores = [end for stream, _, end in found if stream == "ofm"]
-    loads = [begin for stream, begin, _ in found if stream == "ifm"]
-    kernels = [begin for stream, begin, _ in found if stream == "kernel"]
+    stores = [end for stream, _, end, _ in found if stream == "ofm"]
+    loads = [begin for stream, begin, *_ in found if stream == "ifm"]
+    kernels = [begin for stream, begin, *_ in found if stream == "kernel"]
     of_a = len(stores) // 2  # both layers have the same tiles
     assert min(loads[len(loads) // 2 :]) >= max(stores[:of_a]), (loads, stores)
     assert kernels[len(kernels) // 2] < max(stores[:of_a]), (kernels, stores)
