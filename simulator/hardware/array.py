@@ -90,8 +90,8 @@ class Array(Section):
     ([{bits: 8 bit, macs: 2}], 1 where none is wide enough); the wider of IFM and kernel counts.
     fold_stride, for `dataflow: spatial`: convolutions with stride U work on C·U² channels and 1/U of the kernel
     positions each way (space to depth). winograd, for `dataflow: spatial`: 3×3 convolutions with stride 1 run as
-    F(2×2, 3×3) (Lavin and Gray, CVPR 2016): 16 multiplications for four outputs instead of 36, on kernels that are
-    stored transformed, 16 elements instead of 9; zeros are not seen then.
+    F(2×2, 3×3) (Lavin and Gray, CVPR 2016) where that is faster: 16 multiplications for four outputs instead of 36, on
+    kernels that are stored transformed, 16 elements instead of 9; zeros are not seen then.
     scratch_pads, delivery: for `dataflow: row_stationary`.
     timing: `strict` runs folds one after the other, as SCALE-Sim counts them; `pipelined` loads the next fold while one
     runs. local_reuse, for `dataflow: spatial`: operands that the PEs keep for a whole tile, so that each element leaves

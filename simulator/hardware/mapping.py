@@ -51,8 +51,9 @@ class Mapping(Section):
     """How layers become tiles.
 
     objective: `balanced`, the least DRAM traffic among tilings at most 10 % slower than the fastest; `latency`,
-    `dram_bytes`, `energy` or `energy_delay` (their product), the least of that; `fewest_tiles`, tiles as large as fit,
-    as a compiler chooses that moves whole tensors where it can. layers: fixed tiles by the name of a
+    `dram_bytes`, `energy` or `energy_delay` (their product), the least of that; `fewest_tiles`, tiles of array
+    layers as large as fit, as a compiler chooses that moves whole tensors where it can (vector layers stream:
+    `balanced`). layers: fixed tiles by the name of a
     layer or a shell pattern such as "features.*"; a name goes before patterns, and these in the order of the file.
     """
 

@@ -1,5 +1,6 @@
 """A whole network on an accelerator: one schedule per layer, and where each tensor lives."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -7,7 +8,7 @@ from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.mapping.fixed_tiles import check_layer_names, fixed_tiles
 from simulator.mapping.fusion import Stage, fused_stages
-from simulator.mapping.loop_nest import loop_nest
+from simulator.mapping.loop_nest import LoopNest, loop_nest
 from simulator.mapping.memory import in_place_concatenations
 from simulator.mapping.schedule import LayerSchedule
 from simulator.mapping.tensor_storage import TensorStorage
@@ -57,14 +58,21 @@ def plan(trace: Trace, accelerator: Accelerator, batch: int = 1) -> Schedule:
             schedules.append(None)
             continue
         frames_of = batch * frames.get(index, 1)
-        nest = loop_nest(trace, layer, frames_of, winograd=accelerator.array.winograd)
         stored = trace.layers[stages[index][-1].layer] if index in stages else layer
         try:
-            fixed, storage = fixed_tiles(layer, nest, accelerator), tensors.of_layer(layer, nest, stored)
-            schedules.append(best_schedule(nest, accelerator, storage, fixed))
+            ways = []
+            for nest in _ways(loop_nest(trace, layer, frames_of, winograd=accelerator.array.winograd)):
+                fixed, storage = fixed_tiles(layer, nest, accelerator), tensors.of_layer(layer, nest, stored)
+                ways.append(best_schedule(nest, accelerator, storage, fixed))
+            schedules.append(min(ways, key=lambda way: way.estimated_cycles))
         except InputError as error:
             raise InputError(f"layer '{layer.name}': {error}") from None
     return Schedule(schedules, batch, stages, frames)
+
+
+def _ways(nest: LoopNest) -> list[LoopNest]:
+    """The nests that a layer may run as: with Winograd, whose kernels are larger, or without."""
+    return [nest, dataclasses.replace(nest, winograd=False)] if nest.winograd else [nest]
 
 
 def _one_position(layer: Layer) -> bool:

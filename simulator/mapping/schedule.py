@@ -66,7 +66,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class LayerSchedule:
-    """One layer's plan: the loop nest and how it is tiled.
+    """One layer's plan: the loop nest and how it is tiled; DRAM bytes and time as the search estimates them.
 
     Tiles of positions ("S") are numbered with Q running fastest, then P, then N. All per-step arrays have one entry per
     tile step, in the order of execution.
@@ -75,6 +75,7 @@ class LayerSchedule:
     nest: LoopNest
     tiling: Tiling
     dram_bytes: int
+    estimated_cycles: float = 0.0
 
     @cached_property
     def groups(self) -> Blocks:

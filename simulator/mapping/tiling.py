@@ -72,6 +72,8 @@ def best_schedule(
     sizes = tile_sizes(nest, accelerator, tile)
     time = layer_time(nest, accelerator, dataflow, tile, sizes, moved)
     objective = accelerator.mapping.objective
+    if objective == "fewest_tiles" and nest.unit == "vector":
+        objective = "balanced"
     measures: list[tuple[Floats, float]] = [(time.layer, AS_FAST), (time.array, CLOSE)]
     if objective == "balanced":
         first = (time.array, 1.0) if accelerator.array.timing == "strict" else (time.layer, TIME_SLACK)
@@ -87,7 +89,8 @@ def best_schedule(
         measures = [(energy if objective == "energy" else energy * time.layer, EQUAL), *measures]
     order, best = _best([*measures, (tile.steps(nest).astype(np.float64), 1.0)], moved.total.shape)
     chosen = {loop: int(getattr(tile, loop)[best]) for loop in TILED}
-    return LayerSchedule(nest, Tiling(**chosen, order=orders[order]), math.ceil(moved.total[order, best]))
+    tiling, cycles = Tiling(**chosen, order=orders[order]), np.broadcast_to(time.layer, moved.total.shape)[order, best]
+    return LayerSchedule(nest, tiling, math.ceil(moved.total[order, best]), float(cycles))
 
 
 def _best(measures: list[tuple[Floats, float]], shape: tuple[int, ...]) -> tuple[int, int]:

@@ -14,7 +14,7 @@ REFERENCE = Reference(
     "accesses from its closed forms: Samajdar et al., ISPASS 2020",
     setting="presets `scale-sim-…`, `timing: strict`; one image",
     explanation="Equal by construction of the strict mode, and held to the cycle. SCALE-Sim's own fault of adding "
-    "folds·(rows + columns) to the OFM writes of output-stationary arrays is not copied.",
+    "folds·(rows + columns) to the OFM writes of output-stationary arrays is not copied",
 )
 
 ALEXNET_CSV = """Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,
