@@ -428,3 +428,10 @@ def test_figures_need_no_window_and_importing_fmapsim_loads_no_matplotlib() -> N
         "import simulator.report.figures; assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_component_of_energy_has_a_name_and_a_colour_of_its_own() -> None:
+    from simulator.report.figures.totals import COMPONENTS as SECTIONS
+
+    assert set(SECTIONS) == set(COMPONENTS)
+    assert len({section.colour for section in SECTIONS.values()}) == len(SECTIONS)

@@ -15,6 +15,7 @@ from simulator.report.figures.style import (
     OPERAND_NAMES,
     SKY,
     TEXT_POINTS,
+    VERMILLION,
     YELLOW,
     Header,
     NothingToDrawError,
@@ -53,11 +54,14 @@ COMPONENTS = {
     "kernel_buffer": Section("kernel buffer", OPERAND_COLOURS["kernel"]),
     "ofm_buffer": Section("OFM and psum buffer", OPERAND_COLOURS["ofm"]),
     "on_chip_memory": Section("feature maps on chip", lighter(OPERAND_COLOURS["ifm"], 0.5)),
+    "scratch_pads": Section("scratch pads", VERMILLION),
+    "array_network": Section("psums between PEs", lighter(VERMILLION, 0.5)),
     "mac": Section("MAC", SKY),
     "mac_gated": Section("gated MAC", lighter(SKY, 0.6)),
     "post_processing": Section("post-processing", YELLOW),
     "pruning_unit": Section("pruning unit", OPERAND_COLOURS["metadata"]),
-    "leakage": Section("leakage", lighter(GREY, 0.8)),
+    "clock": Section("clock", lighter(BLACK, 0.75)),
+    "leakage": Section("leakage", lighter(GREY, 0.9)),
 }
 
 
