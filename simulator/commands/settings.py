@@ -14,6 +14,7 @@ _UNITS: list[tuple[Any, Mapping[str, Decimal]]] = [
     (units.Bytes, {unit: scale for unit, scale in units.BYTE_UNITS.items() if unit == "B" or "i" in unit}),
     (units.Hertz, units.HERTZ_UNITS),
     (units.BytesPerSecond, {unit: scale for unit, scale in units.BANDWIDTH_UNITS.items() if "i" not in unit}),
+    (units.BytesPerCycle, {"B/cycle": Decimal(1)}),
     (units.Picoseconds, {unit: scale for unit, scale in units.PICOSECOND_UNITS.items() if unit != "us"}),
     (units.Picojoules, {"pJ": Decimal(1)}),
     (units.PicojoulesPerByte, {"pJ/B": Decimal(1)}),
@@ -65,6 +66,8 @@ def _written(value: Any, hint: Any) -> Any:
         return None
     if isinstance(value, Section):
         return settings(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], Section):
+        return [settings(entry) for entry in value]
     if isinstance(value, dict):
         return {key: settings(inner) if isinstance(inner, Section) else inner for key, inner in value.items()}
     for kind, scales in _UNITS:

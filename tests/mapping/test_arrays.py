@@ -152,3 +152,18 @@ def test_utilisation_never_exceeds_one() -> None:
 def test_settings_that_do_not_go_together_are_refused(overrides: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_accelerator("systolic-256", overrides)
+
+
+def test_depthwise_layers_use_what_the_hardware_unrolls() -> None:
+    """K and C alone leave one multiplier; more unrolled loops, or PE sets side by side, use more."""
+    depthwise = chain(conv_layer("depthwise", (64, 28, 28), 64, (3, 3), padding=1, groups=64))
+
+    def busy(preset: str) -> float:
+        """Multipliers at work in a cycle of the array."""
+        layer = simulate(depthwise, preset).layers.iloc[0]
+        return float(layer.macs_dense / layer.compute_cycles)
+
+    assert busy("nvdla-2048") == pytest.approx(1)
+    assert busy("tpu-v3") <= 2  # one column in each of two arrays
+    assert 5 < busy("eyeriss") <= 9  # a word of IFM a cycle, for nine MACs
+    assert busy("edge-npu") > 100
