@@ -31,7 +31,7 @@ class Bus:
         self._env = env
         self._queues: dict[str, deque[_Request]] = {}
         self._served_ps: dict[str, float] = {}
-        self._updated_ps = 0
+        self._updated_ps: float = 0
         self._generation = 0
         self._when_due = self._wake
 
