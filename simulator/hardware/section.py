@@ -21,7 +21,7 @@ Positive = Annotated[int, BeforeValidator(not_bool), Field(gt=0)]
 class Section(BaseModel):
     """A section of the file: immutable, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def spelled_out(cls, value: object) -> object:

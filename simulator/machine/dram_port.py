@@ -2,9 +2,8 @@
 
 import math
 from collections import deque
-from collections.abc import Generator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -32,13 +31,14 @@ class Bus:
         self._env = env
         self._queues: dict[str, deque[_Request]] = {}
         self._served_ps: dict[str, float] = {}
-        self._updated_ps = 0
+        self._updated_ps: float = 0
         self._generation = 0
+        self._when_due = self._wake
 
     @property
     def busy_ps(self) -> int:
         """Picoseconds for which data has moved until now."""
-        return sum(self.served_ps().values())
+        return sum(round(served) for served in self.mark().values())
 
     def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
         """Hands over a request and returns the event of its end, None where that is now.
@@ -48,66 +48,101 @@ class Bus:
         if not duration_ps:
             return None
         self._advance()
-        request = _Request(float(duration_ps), self._env.event())
-        self._queues.setdefault(stream, deque()).append(request)
+        request = _Request(self._env, float(duration_ps))
+        if stream in self._queues:
+            self._queues[stream].append(request)
+        else:
+            self._queues[stream] = deque((request,))
+            self._served_ps.setdefault(stream, 0.0)
         self._plan()
-        return request.end
-
-    def transfer(self, stream: str, duration_ps: int, runs: Runs | None = None) -> Generator[simpy.Event, Any, None]:
-        """Waits until the request of `stream` has been served."""
-        if (end := self.start(stream, duration_ps)) is not None:
-            yield end
+        return request
 
     def use(self, *, drained: bool) -> DramUse | None:
         """None: a bus knows no commands."""
         return None
 
-    def served_ps(self) -> dict[str, int]:
+    def mark(self) -> dict[str, float]:
         """Picoseconds for which the bus has served each stream until now."""
         self._advance()
-        return {stream: round(served) for stream, served in self._served_ps.items()}
+        return self._served_ps.copy()
+
+    def since(self, mark: Mapping[str, float]) -> dict[str, int]:
+        """Whole picoseconds for which the bus has served each stream since `mark`; streams that it did not serve may be
+        missing."""
+        return {stream: round(until) - round(mark.get(stream, 0.0)) for stream, until in self.mark().items()}
 
     def _advance(self) -> None:
         """Serves the streams up to now."""
-        now = int(self._env.now)
-        passed, self._updated_ps = now - self._updated_ps, now
-        if not passed or not self._queues:
-            return
-        share = passed / len(self._queues)
-        for stream in list(self._queues):
-            queue = self._queues[stream]
+        for request in self._served_until_now():
+            request.succeed()
+
+    def _served_until_now(self) -> list["_Request"]:
+        """Serves the streams up to now and returns the requests that this ends."""
+        ended: list[_Request] = []
+        now = self._env.now
+        passed = now - self._updated_ps
+        queues = self._queues
+        if not passed or not queues:
+            self._updated_ps = now
+            return ended
+        self._updated_ps = now
+        share, served_ps = passed / len(queues), self._served_ps
+        for stream, queue in queues.items():
             head = queue[0]
-            served = min(share, head.left_ps)
-            head.left_ps -= served
-            self._served_ps[stream] = self._served_ps.get(stream, 0.0) + served
-            if head.left_ps < _FINISHED_PS:
-                self._served_ps[stream] += head.left_ps
-                queue.popleft().end.succeed()
-                if not queue:
-                    del self._queues[stream]
+            left = head.left_ps
+            if share < left:
+                served_ps[stream] += share
+                left -= share
+            else:
+                served_ps[stream] += left
+                left = 0.0
+            head.left_ps = left
+            if left < _FINISHED_PS:
+                served_ps[stream] += left
+                ended.append(queue.popleft())
+        if ended:
+            self._queues = {stream: queue for stream, queue in queues.items() if queue}
+        return ended
 
     def _plan(self) -> None:
         """Looks again when the next request ends, if nothing comes before that."""
         self._generation += 1
-        if not self._queues:
+        queues = self._queues
+        if not queues:
             return
-        least = min(queue[0].left_ps for queue in self._queues.values())
-        wake = self._env.timeout(max(1, math.ceil(least * len(self._queues) - _FINISHED_PS)), value=self._generation)
+        least = min([queue[0].left_ps for queue in queues.values()])
+        delay = math.ceil(least * len(queues) - _FINISHED_PS)
+        wake = simpy.Timeout(self._env, delay if delay > 1 else 1, self._generation)
         assert wake.callbacks is not None
-        wake.callbacks.append(self._wake)
+        wake.callbacks.append(self._when_due)
 
     def _wake(self, event: simpy.Event) -> None:
-        if event.value == self._generation:
-            self._advance()
-            self._plan()
+        if event.value != self._generation:
+            return
+        ended = self._served_until_now()
+        self._plan()
+        # Where nothing else waits for its turn at this instant, the end of a request need not queue up behind it.
+        alone = self._env.peek() > self._env.now
+        for request in ended:
+            if alone:
+                request.happen()
+            else:
+                request.succeed()
 
 
-@dataclass
-class _Request:
-    """What is left of a request, in picoseconds of the whole bus."""
+class _Request(simpy.Event):
+    """The end of a request, and what is left of it until then, in picoseconds of the whole bus."""
 
-    left_ps: float
-    end: simpy.Event
+    def __init__(self, env: simpy.Environment, left_ps: float) -> None:
+        super().__init__(env)
+        self.left_ps = left_ps
+
+    def happen(self) -> None:
+        """Goes on at once with what waits for it: `succeed` without a turn in the queue of events."""
+        self._ok, self._value = True, None
+        callbacks, self.callbacks = self.callbacks, None  # type: ignore[assignment]
+        for callback in callbacks:
+            callback(self)
 
 
 _FINISHED_PS = 0.5

@@ -47,9 +47,9 @@ def _slice_layout(schedule: LayerSchedule) -> tuple[Ints, Ints, Ints]:
     slices = groups.size[g] * channels.size[c]
     tile = np.repeat(np.arange(len(slices), dtype=np.int64), slices)
     position = np.arange(len(tile)) - np.repeat(np.cumsum(slices) - slices, slices)
-    group, inside = np.divmod(position, channels.size[c][tile])
-    channel = (groups.start[g][tile] + group) * nest.c + channels.start[c][tile] + inside
-    return tile, channel, (outputs.size[k] * nest.kernel_positions)[tile]
+    group, inside = np.divmod(position, np.repeat(channels.size[c], slices)) if nest.g > 1 else (0, position)
+    channel = np.repeat(groups.start[g] * nest.c + channels.start[c], slices) + group * nest.c + inside
+    return tile, channel, np.repeat(outputs.size[k] * nest.kernel_positions, slices)
 
 
 def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools | None) -> StoredTiles:
@@ -57,21 +57,20 @@ def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools 
     bits = accelerator.precision.kernel
     ends = np.cumsum(elements * bits)
     start, stop = (ends - elements * bits) // 8, -(-ends // 8)
-    tiles = int(tile[-1]) + 1
-    if active is None:
-        active = np.ones((int(channel.max()) + 1, 1), np.bool_)
-    variants = active.shape[1]
-    index, variant = np.nonzero(active[channel])
-    request = tile[index] * variants + variant
-    order = np.argsort(request, kind="stable")
-    index, request = index[order], request[order]
-    count = tiles * variants
+    request, count = tile, int(tile[-1]) + 1
+    if active is not None:
+        variants = active.shape[1]
+        index, variant = np.nonzero(active[channel])
+        request = tile[index] * variants + variant
+        order = np.argsort(request, kind="stable")
+        index, request, count = index[order], request[order], count * variants
+        start, stop, elements = start[index], stop[index], elements[index]
     nothing = np.zeros(count, np.int64)
     return StoredTiles(
-        RunTable.of(count, request, start[index], stop[index] - start[index]),
+        RunTable.of(count, request, start, stop - start),
         nothing,
         nothing,
-        np.bincount(request, weights=elements[index], minlength=count).astype(np.int64),
+        np.bincount(request, weights=elements, minlength=count).astype(np.int64),
     )
 
 

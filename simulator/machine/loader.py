@@ -49,6 +49,8 @@ class Slots:
     simpy.Container does the same with two events a call; most calls here need not wait, and then need no event.
     """
 
+    __slots__ = ("_count", "_env", "_waiting")
+
     def __init__(self, env: simpy.Environment, count: int = 0) -> None:
         self._env = env
         self._count = count
@@ -59,7 +61,7 @@ class Slots:
         if self._count:
             self._count -= 1
             return None
-        event = self._env.event()
+        event = simpy.Event(self._env)
         self._waiting.append(event)
         return event
 
@@ -130,14 +132,17 @@ class Loader:
             self.changed()
 
     def _run(self, dram: Port) -> Process:
+        name, runs, gate, free, ready = self.name, self.stream.runs, self._gate, self.free, self.ready
         for number, duration in enumerate(self.stream.duration_ps.tolist()):
-            if (wait := self.free.take()) is not None:
+            if (wait := free.take()) is not None:
                 yield wait
-            if self._gate is not None and (wait := self._gate.admit(number)) is not None:
+            if gate is not None and (wait := gate.admit(number)) is not None:
                 yield wait
             self._enter()
-            yield from dram.transfer(self.name, duration, runs_of(self.stream.runs, number))
-            self.ready.give()
+            end = dram.start(name, duration, request_of(runs, number) if runs else None)
+            if end is not None:
+                yield end
+            ready.give()
 
     def _run_ahead(self, dram: Port, asked: Slots) -> Process:
         for number, duration in enumerate(self.stream.duration_ps.tolist()):

@@ -1,8 +1,7 @@
 """A memory system behind the event loop. Importing this loads the compiler of the DRAM model."""
 
-from collections.abc import Generator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +65,7 @@ class MemoryPort:
     @property
     def busy_ps(self) -> int:
         """Picoseconds for which data has moved, all pins at once."""
-        return sum(self.served_ps().values())
+        return sum(self.mark().values())
 
     def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
         """Hands over a request and returns the event of its end, None where it moves nothing."""
@@ -80,12 +79,7 @@ class MemoryPort:
         self._plan_to_play_ahead()
         return event
 
-    def transfer(self, stream: str, duration_ps: int, runs: Runs | None = None) -> Generator[simpy.Event, Any, None]:
-        """Waits until a request of `stream` has been served."""
-        if (end := self.start(stream, duration_ps, runs)) is not None:
-            yield end
-
-    def served_ps(self) -> dict[str, int]:
+    def mark(self) -> dict[str, int]:
         """Picoseconds for which the pins have moved data of each stream until now; between known instants, a part."""
         now = int(self._env.now) / self._clock_ps
         ahead = _Progress(self.memory.clock, self.memory.admitted_bursts())
@@ -96,6 +90,10 @@ class MemoryPort:
         share = min(1.0, max(0.0, share))
         bursts = [old + share * (new - old) for old, new in zip(before.admitted, ahead.admitted, strict=True)]
         return {stream: round(bursts[self._number[stream]] * self._burst_ps) for stream in STREAMS}
+
+    def since(self, mark: Mapping[str, float]) -> dict[str, int]:
+        """Whole picoseconds for which the pins have moved data of each stream since `mark`."""
+        return {stream: served - int(mark[stream]) for stream, served in self.mark().items()}
 
     def use(self, *, drained: bool) -> DramUse | None:
         """What the memory system has done since the last call; `drained`: with all writes that still wait.

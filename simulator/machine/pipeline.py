@@ -153,7 +153,9 @@ class _Writer:
                 yield env.timeout(post)
             if fetched is not None:
                 yield fetched
-            yield from dram.transfer(name, store, runs_of(stream.store_runs, number))
+            stored = dram.start(name, store, runs_of(stream.store_runs, number))
+            if stored is not None:
+                yield stored
             self._leave()
             self.free.give()
 
@@ -167,42 +169,46 @@ def _array(
     timing: LayerTiming,
 ) -> Process:
     waits = dict.fromkeys(("ifm", "kernel", "ofm", "psum"), 0)
-    opens, closes = work.output.opens.tolist(), work.output.closes.tolist()
-    restores = enumerate(work.output.restore_ps.tolist())
-    for step, duration in enumerate(work.step_ps.tolist()):
-        if opens[step]:
-            if (wait := writer.free.take()) is not None:
+    output, free, enter, full = work.output, writer.free, writer.enter, writer.full
+    restores = enumerate(output.restore_ps.tolist())
+    operands = [(name, loader.loads, loader.ready) for name, loader in loaders.items()]
+    before = [(loader.leaves_before, loader.release) for loader in loaders.values() if loader.stream.moves_on]
+    after = [(loader.leaves_after, loader.release) for loader in loaders.values() if not loader.stream.moves_on]
+    steps = zip(work.step_ps.tolist(), output.opens.tolist(), output.closes.tolist(), strict=True)
+    for step, (duration, opens, closes) in enumerate(steps):
+        if opens:
+            if (wait := free.take()) is not None:
                 yield from _charged(env, dram, "ofm", waits, wait)
-            writer.enter()
+            enter()
             number, restore = next(restores)
-            runs = runs_of(work.output.restore_runs, number)
+            runs = runs_of(output.restore_runs, number)
             if (restore or runs) and (wait := dram.start("psum", restore, runs)) is not None:
                 yield from _charged(env, dram, "psum", waits, wait)
-        for name, loader in loaders.items():
-            if loader.loads[step] and (wait := loader.ready.take()) is not None:
+        for name, loads, ready in operands:
+            if loads[step] and (wait := ready.take()) is not None:
                 yield from _charged(env, dram, name, waits, wait)
-        for loader in loaders.values():
-            if loader.leaves_before[step]:
-                loader.release()
+        for leaves, release in before:
+            if leaves[step]:
+                release()
         if duration:
             yield env.timeout(duration)
             timing.array_busy_ps += duration
-        for loader in loaders.values():
-            if loader.leaves_after[step]:
-                loader.release()
-        if closes[step]:
-            writer.full.give()
+        for leaves, release in after:
+            if leaves[step]:
+                release()
+        if closes:
+            full.give()
     timing.waits_ps = waits
 
 
 def _charged(env: simpy.Environment, dram: Port, cause: str, waits: dict[str, int], event: simpy.Event) -> Process:
     """Waits for `event` and adds the time to `waits`: what the bus served meanwhile, the rest to `cause`."""
-    before, start = dram.served_ps(), int(env.now)
+    mark, start = dram.mark(), env.now
     yield event
-    waited = rest = int(env.now) - start
+    waited = rest = int(env.now - start)
     if not waited:
         return
-    shares = {stream: served - before.get(stream, 0) for stream, served in dram.served_ps().items()}
+    shares = dram.since(mark)
     moved = sum(shares.values())
     for stream, share in shares.items():
         charged = share if moved <= waited else share * waited // moved

@@ -1,20 +1,24 @@
 """Two or more reports side by side."""
 
 from collections.abc import Mapping
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from simulator.errors import InputError
 from simulator.report.report import Report
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 COMPARED = ("dram_bytes", "cycles", "energy_pj", "macs_performed")
 
 
-def compare(reports: Mapping[str, Report]) -> pd.DataFrame:
+def compare(reports: Mapping[str, Report]) -> "pd.DataFrame":
     """Totals of named reports, one row each, with the difference to the first in percent (`…_change`).
 
     Raises InputError with fewer than two reports.
     """
+    import pandas as pd
+
     _check(reports)
     rows = []
     first = next(iter(reports.values()))
@@ -32,12 +36,14 @@ def compare(reports: Mapping[str, Report]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compare_layers(reports: Mapping[str, Report], quantity: str = "dram_bytes") -> pd.DataFrame:
+def compare_layers(reports: Mapping[str, Report], quantity: str = "dram_bytes") -> "pd.DataFrame":
     """One quantity layer by layer, one column per report, with the difference of the last to the first.
 
     The largest differences come first. A layer that a report does not have counts as nothing. Raises InputError with
     fewer than two reports or an unknown quantity.
     """
+    import pandas as pd
+
     _check(reports)
     series = {}
     for name, report in reports.items():

@@ -1,16 +1,24 @@
 """`Report`: the counters of a simulation as tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
+import numpy.typing as npt
 
 from simulator.machine.energy import COMPONENTS
 from simulator.machine.results import LayerResult, RunResult
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+Column = npt.NDArray[Any] | list[str]
+Columns = dict[str, Column]
+
 TOTALS = ("macs_dense", "macs_effectual", "macs_performed", "macs_gated", "macs_skipped", "dram_bytes", "energy_pj")
+TRAFFIC = ("layer", "operand", "level", "direction", "bytes")
 SKIPS = ("skippable_bytes", "skipped_bytes")
 DRAM_TIMES = ("turnaround", "group", "row", "refresh", "idle")
 LATENCIES = ("read_latency_p50_ns", "read_latency_p95_ns", "read_latency_p99_ns")
@@ -57,13 +65,40 @@ class Report:
     component, energy_pj. images: one row per batch with its images and totals.
 
     meta: names, hashes and settings that reproduce the run.
+
+    A report of a simulation holds columns; each table becomes a data frame when it is first read, because pandas takes
+    longer to load than many a network to simulate.
     """
 
-    layers: pd.DataFrame
-    traffic: pd.DataFrame
-    energy: pd.DataFrame
-    images: pd.DataFrame
+    layers: "pd.DataFrame"
+    traffic: "pd.DataFrame"
+    energy: "pd.DataFrame"
+    images: "pd.DataFrame"
     meta: Mapping[str, Any]
+
+    @classmethod
+    def of_columns(cls, tables: Mapping[str, Columns], meta: Mapping[str, Any]) -> "Report":
+        """The report of tables (layers, traffic, energy, images) that are given as columns of equal length."""
+        report = cls.__new__(cls)
+        report.__dict__.update(_columns=dict(tables), meta=meta)
+        return report
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> "pd.DataFrame":
+            """A table that has not been read before."""
+            columns = self.__dict__.get("_columns", {})
+            if name not in columns:
+                raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+            import pandas as pd
+
+            frame = self.__dict__[name] = pd.DataFrame(columns.pop(name))
+            return frame
+
+    def column(self, table: str, name: str) -> npt.NDArray[Any]:
+        """A column of a table, one entry per row, without the data frame. Raises KeyError where there is none."""
+        columns = self.__dict__.get("_columns", {})
+        return np.asarray(columns[table][name] if table in columns else getattr(self, table)[name])
 
     @cached_property
     def totals(self) -> Mapping[str, float]:
@@ -74,28 +109,33 @@ class Report:
         average bandwidth in bytes per second, and frames per second.
         """
         cycles = ("cycles", "compute_cycles", "stall_cycles", "buffer_stall_cycles", "overhead_cycles")
-        sums = {name: _number(self.layers[name].sum()) for name in (*TOTALS, *cycles) if name in self.layers}
-        for name in ("buffer_stall_cycles", "overhead_cycles"):
-            sums.setdefault(name, 0)  # a report that was saved before there was this column
-        for name in (*(f"dram_{name}_cycles" for name in ("busy", *DRAM_TIMES)), "row_hits", "row_misses"):
-            sums[name] = _number(self.layers[name].sum()) if name in self.layers else 0
-        for name in SKIPS:
-            sums[name] = _number(self.layers[name].sum()) if name in self.layers else 0
+        times = (f"dram_{name}_cycles" for name in ("busy", *DRAM_TIMES))
+        sums = {
+            name: self._over_layers(np.sum, name)
+            for name in (*TOTALS, *cycles, *times, "row_hits", "row_misses", *SKIPS)
+        }
         sums["skip_lost_percent"] = lost_percent(sums["skippable_bytes"], sums["skipped_bytes"])
-        seconds = float(self.layers["cycles"].sum()) / float(self.meta["clock_hz"])
+        seconds = float(sums["cycles"]) / float(self.meta["clock_hz"])
         sums["seconds"] = seconds
-        dram = self.traffic[self.traffic["level"] == "dram"]
+        moved, level, operands = (self.column("traffic", name) for name in ("bytes", "level", "operand"))
         for operand in ("ifm", "kernel", "ofm", "psum", "metadata"):
-            sums[f"{operand}_bytes"] = _number(dram.loc[dram["operand"] == operand, "bytes"].sum())
+            sums[f"{operand}_bytes"] = _number(np.sum(moved[(level == "dram") & (operands == operand)]))
         for name in (*PEAKS, "on_chip_bytes"):
-            sums[name] = _number(self.layers[name].max()) if name in self.layers else 0
+            sums[name] = self._over_layers(np.max, name)
         busy = sums["cycles"] * self.meta["array_macs"]
         sums["utilisation"] = (sums["macs_performed"] + sums["macs_gated"]) / busy if busy else 0.0
         sums["bandwidth_bytes_per_second"] = sums["dram_bytes"] / seconds if seconds else 0.0
         sums["frames_per_second"] = int(self.meta["batch"]) / seconds if seconds else 0.0
         return sums
 
-    def energy_by_component(self) -> pd.Series:
+    def _over_layers(self, combine: Callable[..., Any], name: str) -> float:
+        """The sum or maximum of a column of `layers`; 0 for a report that was saved before there was this column."""
+        try:
+            return _number(combine(self.column("layers", name), initial=0))
+        except KeyError:
+            return 0
+
+    def energy_by_component(self) -> "pd.Series":
         """Picojoules of each component, over all layers."""
         return self.energy.groupby("component", sort=False)["energy_pj"].sum()
 
@@ -113,37 +153,17 @@ def _number(value: Any) -> float:
 
 def build_report(runs: Sequence[RunResult], meta: Mapping[str, Any]) -> Report:
     """The tables of one or several batches, averaged."""
-    layer_frames = [pd.DataFrame([_layer_row(layer) for layer in run.layers]) for run in runs]
-    traffic_frames = [_traffic_frame(run) for run in runs]
-    energy_frames = [
-        pd.DataFrame(
-            [
-                {"layer": layer.name, "component": component, "energy_pj": layer.energy_pj[component] / layer.frames}
-                for layer in run.layers
-                for component in COMPONENTS
-            ]
-        )
-        for run in runs
-    ]
-    images = pd.DataFrame(
-        [
-            {
-                "images": " ".join(map(str, run.images)),
-                **{name: frame[name].sum() for name in (*TOTALS, "cycles", "compute_cycles")},
-            }
-            for run, frame in zip(runs, layer_frames, strict=True)
-        ]
-    )
-    layers = _mean(layer_frames)
-    lost = [lost_percent(*pair) for pair in layers[list(SKIPS)].itertuples(index=False)]
-    layers.insert(layers.columns.tolist().index(SKIPS[-1]) + 1, "skip_lost_percent", lost)
-    return Report(
-        layers=layers,
-        traffic=_mean(traffic_frames),
-        energy=_mean(energy_frames),
-        images=images,
-        meta=dict(meta),
-    )
+    per_run = [_columns([_layer_row(layer) for layer in run.layers]) for run in runs]
+    layers = _mean(per_run)
+    pairs = zip(*(np.asarray(layers[name]).tolist() for name in SKIPS), strict=True)
+    lost = np.array([lost_percent(*pair) for pair in pairs], np.float64)
+    tables = {
+        "layers": _with_behind(layers, SKIPS[-1], "skip_lost_percent", lost),
+        "traffic": _mean([_columns(_traffic_rows(run), TRAFFIC) for run in runs]),
+        "energy": _mean([_columns(_energy_rows(run)) for run in runs]),
+        "images": _columns([_totals_row(run, layers) for run, layers in zip(runs, per_run, strict=True)]),
+    }
+    return Report.of_columns(tables, dict(meta))
 
 
 def _layer_row(layer: LayerResult) -> dict[str, Any]:
@@ -222,8 +242,8 @@ def _whole_cycles(layer: LayerResult, stalled: int) -> dict[str, int]:
     return result
 
 
-def _traffic_frame(run: RunResult) -> pd.DataFrame:
-    rows = [
+def _traffic_rows(run: RunResult) -> list[dict[str, Any]]:
+    return [
         {
             "layer": layer.name,
             "operand": row.operand,
@@ -234,16 +254,45 @@ def _traffic_frame(run: RunResult) -> pd.DataFrame:
         for layer in run.layers
         for row in layer.traffic
     ]
-    return pd.DataFrame(rows, columns=["layer", "operand", "level", "direction", "bytes"])
 
 
-def _mean(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The mean of frames with the same rows in the same order; text columns from the first."""
-    if len(frames) == 1:
-        return frames[0]
-    result = frames[0].copy()
-    for column in result.select_dtypes("number").columns:
-        mean = sum(frame[column] for frame in frames) / len(frames)
-        assert isinstance(mean, pd.Series)
-        result[column] = mean
-    return result
+def _energy_rows(run: RunResult) -> list[dict[str, Any]]:
+    return [
+        {"layer": layer.name, "component": component, "energy_pj": layer.energy_pj[component] / layer.frames}
+        for layer in run.layers
+        for component in COMPONENTS
+    ]
+
+
+def _totals_row(run: RunResult, layers: Columns) -> dict[str, Any]:
+    sums = {name: np.sum(layers[name]) for name in (*TOTALS, "cycles", "compute_cycles")}
+    return {"images": " ".join(map(str, run.images)), **sums}
+
+
+def _columns(rows: list[dict[str, Any]], names: Sequence[str] = ()) -> Columns:
+    """Rows turned into columns; `names` where there may be no row."""
+    found: Columns = {}
+    for name in names or rows[0]:
+        values = [row[name] for row in rows]
+        found[name] = values if values and isinstance(values[0], str) else np.array(values, None if values else object)
+    return found
+
+
+def _with_behind(columns: Columns, before: str, name: str, values: Column) -> Columns:
+    """The columns with one more, right behind `before`."""
+    at = list(columns).index(before) + 1
+    pairs = list(columns.items())
+    return dict([*pairs[:at], (name, values), *pairs[at:]])
+
+
+def _mean(runs: Sequence[Columns]) -> Columns:
+    """The mean of tables with the same rows in the same order; text columns from the first."""
+    first, *others = runs
+    if not others:
+        return first
+    return {name: _mean_column([run[name] for run in runs]) for name in first}
+
+
+def _mean_column(columns: Sequence[Column]) -> Column:
+    numbers = [column for column in columns if not isinstance(column, list)]
+    return np.asarray(sum(numbers) / len(numbers)) if numbers else columns[0]

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from simulator.errors import InputError
 from simulator.report.report import Report
 
@@ -53,6 +51,8 @@ def report_json(report: Report) -> dict[str, Any]:
 
 def load_report(folder: str | Path) -> Report:
     """The report that `save_report` wrote into `folder`; raises InputError when there is none or it is damaged."""
+    import pandas as pd
+
     folder = Path(folder)
     path = folder / "report.json"
     try:
