@@ -2,15 +2,15 @@
 
 import csv
 import json
+import runpy
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.options import Options
 from benchmarks.peer import peer_python
-from benchmarks.process import Measured, ProcessError, least, measure, repeated, task
+from benchmarks.process import ROOT, Measured, ProcessError, least, measure, repeated, task
 from benchmarks.results import Row, skipped
-from simulator.validation.scale_sim import ALEXNET_CSV
 
 NAME = "scale_sim"
 PRESET = "scale-sim-32-ws"
@@ -88,7 +88,8 @@ def run(options: Options) -> Iterator[Row]:
 
 def topology(layers: int | None = None) -> str:
     """The topology file of the reference cycles, or its first layers."""
-    lines = ALEXNET_CSV.splitlines(keepends=True)
+    data = runpy.run_path(str(ROOT / "simulator" / "validation" / "scale_sim_data.py"))
+    lines = data["ALEXNET_CSV"].splitlines(keepends=True)
     return "".join(lines if layers is None else lines[: 1 + layers])
 
 

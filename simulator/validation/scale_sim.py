@@ -7,6 +7,7 @@ import pandas as pd
 from simulator.api import simulate
 from simulator.trace.topology import topology_trace
 from simulator.validation.row import Reference, Row
+from simulator.validation.scale_sim_data import ALEXNET_CSV, COMPUTE_CYCLES
 
 REFERENCE = Reference(
     name="SCALE-Sim",
@@ -16,22 +17,6 @@ REFERENCE = Reference(
     explanation="Equal by construction of the strict mode, and held to the cycle. SCALE-Sim's own fault of adding "
     "folds·(rows + columns) to the OFM writes of output-stationary arrays is not copied",
 )
-
-ALEXNET_CSV = """Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,
-Conv1, 224, 224, 11, 11, 3, 96, 4,
-Conv2, 27, 27, 5, 5, 96, 256, 1,
-Conv3, 13, 13, 3, 3, 256, 384, 1,
-Conv4, 13, 13, 3, 3, 384, 384, 1,
-Conv5, 13, 13, 3, 3, 384, 256, 1,
-"""
-
-COMPUTE_CYCLES = {
-    "scale-sim-32-ws": [112_283, 373_799, 185_759, 278_639, 185_759],
-    "scale-sim-256-ws": [7_581, 12_949, 15_965, 24_835, 12_417],
-    "scale-sim-32-os": [121_124],
-    "scale-sim-32-is": [216_599],
-    "scale-sim-12x14-ws": [664_236],
-}
 
 
 def accesses(dataflow: str, array: tuple[int, int], layer: tuple[int, int, int]) -> dict[str, int]:

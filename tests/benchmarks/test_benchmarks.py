@@ -15,7 +15,7 @@ from benchmarks.options import Options
 from benchmarks.process import ProcessError, measure, task
 from benchmarks.results import Row, markdown, skipped, text_line
 from simulator.trace.shapes import conv_layer
-from simulator.validation.scale_sim import ALEXNET_CSV, COMPUTE_CYCLES
+from simulator.validation.scale_sim_data import ALEXNET_CSV, COMPUTE_CYCLES
 
 
 @pytest.mark.parametrize(

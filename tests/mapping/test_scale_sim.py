@@ -6,7 +6,7 @@ import pytest
 
 from simulator.api import simulate
 from simulator.trace.topology import trace_from_topology
-from simulator.validation.scale_sim import ALEXNET_CSV, COMPUTE_CYCLES
+from simulator.validation.scale_sim_data import ALEXNET_CSV, COMPUTE_CYCLES
 
 
 @pytest.mark.parametrize("preset", COMPUTE_CYCLES)
