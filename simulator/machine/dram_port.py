@@ -145,8 +145,9 @@ class _Request(simpy.Event):
             callback(self)
 
 
-_FINISHED_PS = 0.5
-"""Less than that is left by rounding alone."""
+_FINISHED_PS = 1e-3
+"""Less than that is left by the rounding of floating-point numbers alone. Ends are rounded up to whole picoseconds, so
+that a request never ends before all of it has moved."""
 
 
 Port = Union[Bus, "MemoryPort"]

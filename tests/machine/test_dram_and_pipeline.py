@@ -3,7 +3,7 @@
 import numpy as np
 import simpy
 from builders import small_accelerator
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulator.machine.dram import RunTable, request_costs
@@ -111,6 +111,7 @@ times = st.lists(st.integers(0, 50), min_size=6, max_size=6)
 
 @settings(deadline=None)
 @given(times, times, times, times, st.sampled_from([1, 2]))
+@example([0, 35, 0, 0, 0, 0], [0, 0, 0, 1, 0, 1], [0, 1, 18, 0, 1, 0], [19, 0, 0, 1, 0, 0], 2)
 def test_time_is_conserved(steps: list[int], ifm: list[int], kernel: list[int], stores: list[int], slots: int) -> None:
     case = work(steps, ifm, kernel, stores, slots=slots)
     timing, dram = play(case)
