@@ -10,15 +10,11 @@ import sys
 import time
 
 import simulator
-from simulator.hardware.load import load_accelerator
-from simulator.mapping.loop_nest import loop_nest
-from simulator.mapping.lower_bound import communication_lower_bound_bytes, compulsory_bytes
 from simulator.mapping.plan import plan
 from simulator.mapping.tiling import best_schedule
 from simulator.trace.records import Layer
 from simulator.trace.trace import Trace
-
-ACCELERATOR = "nvdla-2048"
+from simulator.validation.traffic import direct_convolution, network_bytes
 
 
 def distinct_layers(trace: Trace) -> list[Trace]:
@@ -34,14 +30,7 @@ def distinct_layers(trace: Trace) -> list[Trace]:
 
 def main() -> None:
     network, kib, turns = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    unified = {
-        "ifm": {"capacity": f"{kib} KiB"},
-        "kernel": {"shared_with": "ifm"},
-        "ofm": {"shared_with": "ifm"},
-    }
-    # Direct convolution, every layer from DRAM to DRAM: that is what the floors are about.
-    plain = {"array.winograd": False, "post_processing.fused": [], "fully_connected_batch": 1}
-    accelerator = load_accelerator(ACCELERATOR, {"buffers": unified, **plain})
+    accelerator = direct_convolution(kib)
     trace = simulator.network_trace(network)
     seconds: dict[str, float] = {}
     for _ in range(turns):
@@ -51,15 +40,7 @@ def main() -> None:
             plan(alone, accelerator)
             spent = time.process_time() - start
             seconds[alone.name] = min(spent, seconds.get(alone.name, spent))
-    planned = compulsory = least = 0.0
-    for layer, schedule in zip(trace.layers, plan(trace, accelerator).layers, strict=True):
-        if schedule is None:
-            continue
-        nest = loop_nest(trace, layer)
-        planned += schedule.dram_bytes
-        compulsory += compulsory_bytes(nest, accelerator.precision)
-        least += communication_lower_bound_bytes(nest, accelerator.precision, kib * 1024)
-    print(json.dumps({"seconds": seconds, "planned": planned, "compulsory": compulsory, "least": least}))
+    print(json.dumps({"seconds": seconds, **dataclasses.asdict(network_bytes(trace, accelerator, kib * 1024))}))
 
 
 if __name__ == "__main__":
