@@ -154,7 +154,7 @@ def table(rows: list[Row]) -> Table:
             result.add_row(f"[bold]{row.accelerator}[/]")
         totals, reference = row.report.totals, dense.report.totals
         cells = [f"  {row.variant}", f"{100 * row.accuracy:.1f}", f"{100 * (row.accuracy - dense.accuracy):+.1f}"]
-        for key, scale, decimals in (("dram_bytes", 1e3, 0), ("cycles", 1e3, 0), ("energy_pj", 1e6, 0)):
+        for key, scale, decimals in (("dram_bytes", 1e3, 0), ("cycles", 1e3, 1), ("energy_pj", 1e6, 0)):
             change = 100 * (totals[key] / reference[key] - 1)
             cells += [f"{totals[key] / scale:,.{decimals}f}", f"{change:+.1f}"]
         if dense is row:
