@@ -30,6 +30,9 @@ def test_eyeriss_is_the_chip() -> None:
     rows = [row for row in validate(["eyeriss"]) if row.quantity.startswith("AlexNet")]
     assert sum(row.agrees is not None for row in rows) == 14
     assert not misses(rows)
+    totals = {row.quantity.removeprefix("AlexNet: "): row.error for row in rows}
+    for claimed in ("processing time", "total time", "DRAM accesses", "power"):  # README: within 2 % in total
+        assert abs(totals[claimed]) <= 0.02, (claimed, totals[claimed])
 
 
 def test_tpu_v3_is_nearer_than_any_published_simulator() -> None:
