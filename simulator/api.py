@@ -20,17 +20,19 @@ def simulate(
     pruning: DynamicPruning | str | None = None,
     batch: int = 1,
     overrides: Mapping[str, object] | None = None,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """What `trace` costs on `accelerator` (or the preset or file of that name).
 
     images: which of the trace's images, None for all; each is simulated on its own, or `batch` of them together.
-    pruning: None, "dynamic", or a `DynamicPruning`. progress is called with (batches done, batches). Raises InputError
+    pruning: None, "dynamic", or a `DynamicPruning`. workers: processes that share the images (a script then needs
+    `if __name__ == "__main__"`). progress is called with (batches done, batches). Raises InputError
     when an image is missing, a layer fits into no buffer, or the epsilon asked for is not the one of the recording.
     """
     hardware = load_accelerator(accelerator, overrides)
     asked = as_pruning(pruning)
-    runs = run_all(trace, hardware, images=images, pruning=asked, batch=batch, progress=progress)
+    runs = run_all(trace, hardware, images=images, pruning=asked, batch=batch, workers=workers, progress=progress)
     unit = hardware.pruning
     meta = {
         "fmapsim": VERSION,

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import importlib.util
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -85,6 +86,13 @@ def find_trace(name_or_path: str) -> "Trace":
         f"'{name_or_path}' is no trace file, recorded trace, built-in network or topology .csv "
         f"(`fmapsim networks` lists the names){hint}"
     )
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def need_torch(what: str, packages: Sequence[str] = ("torch", "PIL")) -> None:

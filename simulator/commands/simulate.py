@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from simulator.commands.arguments import find_trace, output_folder, parsed_overrides, selected_images
-from simulator.commands.summary import heaviest_layers, pruning_text, totals_table
+from simulator.commands.arguments import available_cores, find_trace, output_folder, parsed_overrides, selected_images
+from simulator.commands.summary import heaviest_layers, pruning_text, spread_table, totals_table
 from simulator.commands.terminal import console, print_json, print_table, printable, progress
 from simulator.commands.trace import accuracy_text
 from simulator.errors import InputError
@@ -21,6 +21,7 @@ BASELINE = "baseline"
 """The folder of the run without pruning, inside the pruned run's."""
 
 _MOST = 5
+_BATCHES_PER_WORKER = 3
 
 
 def simulate(
@@ -52,13 +53,18 @@ def simulate(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one hardware setting; repeat for more."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, metavar="N", help="Processes that share the images; all cores if left out."),
+    ] = None,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; all else goes to stderr.")] = False,
 ) -> None:
     """Simulate a network on an accelerator.
 
     Prints DRAM traffic, cycles, energy and utilisation, and writes them in full to --out: report.json, one Parquet
-    table each for layers, traffic, energy and images, and figures. Figures over several images are means.
+    table each for layers, traffic, energy, images and their spread, and figures. Figures over several images are
+    means; the spread over them (5th to 95th percentile, worst) is shown below.
 
     With --pruning dynamic the folder holds the pruned run, its folder baseline the run without pruning.
 
@@ -68,6 +74,7 @@ def simulate(
       fmapsim simulate squeezenet1_1 --hardware edge-npu --images 0:2 \\
           --pruning dynamic --set buffers.ifm.capacity="64 KiB" --out report
       fmapsim simulate resnet50 --hardware mine.yaml --out report
+      fmapsim simulate my.trace.safetensors --hardware eyeriss --images 0:100 --workers 2 --out report
     """
     if epsilon is not None and pruning != "dynamic":
         raise InputError("--epsilon belongs to --pruning dynamic")
@@ -80,7 +87,16 @@ def simulate(
         chosen = selected_images(images, found.image_count, "--images")
     dynamic = pruning == "dynamic"
     with output_folder(out), output_folder(out / BASELINE if dynamic else out):
-        reports = _run(found, hardware, dynamic=dynamic, epsilon=epsilon, images=chosen, batch=batch, changes=changes)
+        reports = _run(
+            found,
+            hardware,
+            dynamic=dynamic,
+            epsilon=epsilon,
+            images=chosen,
+            batch=batch,
+            changes=changes,
+            workers=workers or _workers(found, chosen, batch),
+        )
         report = list(reports.values())[-1]
         written = _write(reports, out, figures)
     text = console(stderr=as_json)
@@ -102,6 +118,7 @@ def _run(
     images: list[int] | None,
     batch: int,
     changes: dict[str, Any],
+    workers: int,
 ) -> "dict[str, Report]":
     """The report by the accelerator's name, or with dynamic pruning the reports "baseline" and "pruned"."""
     from simulator.api import simulate as run
@@ -109,13 +126,28 @@ def _run(
 
     def report_of(what: str, asked: DynamicPruning | None) -> "Report":
         with progress(what, "batches") as advance:
-            return run(trace, hardware, images=images, pruning=asked, batch=batch, overrides=changes, progress=advance)
+            return run(
+                trace,
+                hardware,
+                images=images,
+                pruning=asked,
+                batch=batch,
+                overrides=changes,
+                workers=workers,
+                progress=advance,
+            )
 
     if not dynamic:
         report = report_of("simulate", None)
         return {str(report.meta["accelerator"]): report}
     pruned = report_of("simulate with pruning", DynamicPruning(epsilon))
     return {BASELINE: report_of("simulate without", None), "pruned": pruned}
+
+
+def _workers(trace: "Trace", images: list[int] | None, batch: int) -> int:
+    """As many processes as there are cores, but none for fewer batches than are worth starting it."""
+    batches = (trace.image_count if images is None else len(images)) // batch
+    return max(1, min(available_cores(), batches // _BATCHES_PER_WORKER))
 
 
 def _write(reports: "dict[str, Report]", out: Path, figures: bool) -> str:
@@ -155,6 +187,9 @@ def _summarise(reports: "dict[str, Report]", trace: "Trace", text: "Console") ->
         text.print(f"note: {note}")
     text.print()
     print_table(text, totals_table(reports))
+    if len(report.images) > 1:
+        text.print(f"\nSpread over {len(report.images)} {'images' if report.meta['batch'] == 1 else 'batches'}:")
+        print_table(text, spread_table(reports))
     shown = min(_MOST, len(report.layers))
     text.print(f"\nThe {shown} layers with most DRAM traffic:" if shown > 1 else "")
     print_table(text, heaviest_layers(reports, _MOST))

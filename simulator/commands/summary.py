@@ -143,6 +143,25 @@ def heaviest_layers(reports: "Mapping[str, Report]", count: int) -> "Table":
     return rows
 
 
+def spread_table(reports: "Mapping[str, Report]") -> "Table":
+    """Mean, percentiles and worst over the images of what the network costs, in each report."""
+    from simulator.report.spread import NETWORK, PERCENTILES
+
+    rows = table([""], ["mean", *PERCENTILES, "worst"])
+    for name, report in reports.items():
+        network = report.spread[report.spread["layer"] == NETWORK].set_index("quantity")
+        before = f"{printable(name)}: " if len(reports) > 1 else ""
+        clock = float(report.meta["clock_hz"])
+        for label, quantity, show, unit in (
+            ("DRAM traffic", "dram_bytes", bytes_text, 1.0),
+            ("time", "cycles", seconds_text, clock),
+            ("energy", "energy_pj", energy_text, 1.0),
+        ):
+            values = [float(network[key].loc[quantity]) / unit for key in ("mean", *PERCENTILES, "worst")]
+            rows.add_row(before + label, *map(show, values))
+    return rows
+
+
 def overview_table(reports: "Mapping[str, Report]") -> "Table":
     """Any number of reports, one below the other, with the change to the first under each figure."""
     keys: tuple[tuple[str, Show], ...] = (

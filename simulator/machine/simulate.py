@@ -1,5 +1,6 @@
 """A network on an accelerator, batch by batch."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import simpy
@@ -11,6 +12,7 @@ from simulator.machine.on_chip import residence
 from simulator.machine.pruning import DynamicPruning, check_pruning
 from simulator.machine.results import LayerResult, RunResult
 from simulator.machine.sequence import LayerSequence
+from simulator.machine.workers import in_processes
 from simulator.mapping.plan import Schedule, plan
 from simulator.trace.trace import Trace
 
@@ -22,19 +24,24 @@ def run_all(
     images: Sequence[int] | None = None,
     pruning: DynamicPruning | None = None,
     batch: int = 1,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[RunResult]:
     """Every batch of images through the network; `progress` is called with (batches done, batches).
 
-    Raises InputError when an image is missing, a layer fits into no buffer, or the trace cannot answer for the pruning.
+    workers: processes that share the batches; the results are the same. Raises InputError when an image is missing, a
+    layer fits into no buffer, or the trace cannot answer for the pruning.
     """
+    if workers < 1:
+        raise InputError(f"workers: found {workers}, expected 1 or more")
     if pruning is not None:
         check_pruning(trace, pruning, accelerator.pruning)
     batches = image_batches(trace, images, batch)
     schedule = plan(trace, accelerator, batch)
+    play = functools.partial(run, trace, accelerator, schedule, pruned=pruning is not None)
     results = []
-    for done, chosen in enumerate(batches):
-        results.append(run(trace, accelerator, schedule, chosen, pruned=pruning is not None))
+    for done, result in enumerate(in_processes(play, batches, workers)):
+        results.append(result)
         if progress is not None:
             progress(done + 1, len(batches))
     return results

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simulator.machine.energy import COMPONENTS
 from simulator.machine.results import LayerResult, RunResult
+from simulator.report.spread import spread_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,8 @@ class Report:
 
     traffic: layer, operand (ifm, kernel, ofm, psum, metadata; at level buffer also on_chip, for what is loaded from and
     stored to feature maps that stay there), level (dram, buffer), direction (read, write), bytes. energy: layer,
-    component, energy_pj. images: one row per batch with its images and totals.
+    component, energy_pj. images: one row per batch with its images and totals. spread: how far batches differ, see
+    `spread_columns`.
 
     meta: names, hashes and settings that reproduce the run.
 
@@ -74,11 +76,12 @@ class Report:
     traffic: "pd.DataFrame"
     energy: "pd.DataFrame"
     images: "pd.DataFrame"
+    spread: "pd.DataFrame"
     meta: Mapping[str, Any]
 
     @classmethod
     def of_columns(cls, tables: Mapping[str, Columns], meta: Mapping[str, Any]) -> "Report":
-        """The report of tables (layers, traffic, energy, images) that are given as columns of equal length."""
+        """The report of tables (layers, traffic, energy, images, spread) that are given as columns of equal length."""
         report = cls.__new__(cls)
         report.__dict__.update(_columns=dict(tables), meta=meta)
         return report
@@ -157,11 +160,14 @@ def build_report(runs: Sequence[RunResult], meta: Mapping[str, Any]) -> Report:
     layers = _mean(per_run)
     pairs = zip(*(np.asarray(layers[name]).tolist() for name in SKIPS), strict=True)
     lost = np.array([lost_percent(*pair) for pair in pairs], np.float64)
-    tables = {
+    images = _columns([_totals_row(run, layers) for run, layers in zip(runs, per_run, strict=True)])
+    names, batches = list(layers["layer"]), list(images["images"])
+    tables: dict[str, Columns] = {
         "layers": _with_behind(layers, SKIPS[-1], "skip_lost_percent", lost),
         "traffic": _mean([_columns(_traffic_rows(run), TRAFFIC) for run in runs]),
         "energy": _mean([_columns(_energy_rows(run)) for run in runs]),
-        "images": _columns([_totals_row(run, layers) for run, layers in zip(runs, per_run, strict=True)]),
+        "images": images,
+        "spread": spread_columns(names, batches, per_run),
     }
     return Report.of_columns(tables, dict(meta))
 

@@ -11,8 +11,8 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.report.report import Report
 
-TABLES = ("layers", "traffic", "energy", "images")
-REPORT_FORMAT = 1
+TABLES = ("layers", "traffic", "energy", "images", "spread")
+REPORT_FORMAT = 2
 
 
 def save_report(report: Report, folder: str | Path) -> Path:

@@ -81,6 +81,10 @@ class FileArrays:
         self._deflated = self._deflated_shapes()
         self._shapes: dict[str, tuple[int, ...]] = {**stored, **self._deflated}
 
+    def __reduce__(self) -> tuple[type["FileArrays"], tuple[Path]]:
+        """Another process opens the file anew."""
+        return FileArrays, (self.path,)
+
     def _deflated_shapes(self) -> dict[str, tuple[int, ...]]:
         try:
             shapes = json.loads(self.metadata.get("deflated", "{}"))

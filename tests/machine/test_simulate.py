@@ -1,6 +1,8 @@
 """Whole networks on the machine: totals add up, runs repeat, batches share kernels, every layer moves its bytes."""
 
 import dataclasses
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,10 +13,11 @@ import simulator
 from simulator.errors import InputError
 from simulator.hardware.load import load_accelerator, preset_names
 from simulator.machine.pruning import DynamicPruning
+from simulator.machine.workers import in_processes
 from simulator.report.report import Report
 from simulator.trace.records import Layer, RecordedPruning, Tensor
 from simulator.trace.shapes import conv_layer, linear_layer
-from simulator.trace.trace import Trace
+from simulator.trace.trace import Trace, load_trace
 
 
 def residual_network(images: int = 2) -> Trace:
@@ -351,3 +354,35 @@ def test_the_plan_foresees_what_the_machine_moves(preset: str) -> None:
     planned = sum(layer.dram_bytes for layer in plan(trace, accelerator).layers if layer is not None)
     moved = simulator.simulate(trace, accelerator).totals["dram_bytes"]
     assert moved == pytest.approx(planned, rel=0.05)
+
+
+def test_worker_processes_find_the_same(tmp_path: Path) -> None:
+    trace = with_random_maps(chain(conv_layer("a", (4, 8, 8), 8, (3, 3))), np.random.default_rng(3), images=5)
+    trace.save(tmp_path / "five")
+    trace = load_trace(tmp_path / "five.trace.safetensors")
+    seen: list[tuple[int, int]] = []
+    together = simulator.simulate(trace, small_accelerator(), workers=2, progress=lambda *at: seen.append(at))
+    alone = simulator.simulate(trace, small_accelerator())
+    for table in ("layers", "traffic", "energy", "images", "spread"):
+        pd.testing.assert_frame_equal(getattr(together, table), getattr(alone, table))
+    assert seen == [(done, 5) for done in range(1, 6)]
+
+
+def test_an_error_in_a_worker_is_the_same_error() -> None:
+    assert list(in_processes(_quotient, [4, 2, 1], 2)) == [1, 2, 4]
+    with pytest.raises(InputError, match="no quotient of 0"):
+        list(in_processes(_quotient, [1, 0, 2], 2))
+    with pytest.raises(InputError, match="a worker process ended"):
+        list(in_processes(_die, [1, 2], 2))
+    with pytest.raises(InputError, match="workers: found 0"):
+        simulator.simulate(chain(conv_layer("a", (4, 8, 8), 8, (3, 3))), small_accelerator(), workers=0)
+
+
+def _quotient(number: int) -> int:
+    if not number:
+        raise InputError("no quotient of 0")
+    return 4 // number
+
+
+def _die(number: int) -> None:
+    os._exit(number)

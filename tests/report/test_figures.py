@@ -97,7 +97,7 @@ def made_report(
         "dram_bandwidth_bytes_per_second": 4.8e8,
         **meta,
     }
-    return Report(layers, traffic, energies, pd.DataFrame({"images": ["0"]}), settings)
+    return Report(layers, traffic, energies, pd.DataFrame({"images": ["0"]}), pd.DataFrame(), settings)
 
 
 def mobilenet_names(count: int) -> list[str]:

@@ -13,6 +13,8 @@ import simulator
 from simulator.errors import InputError
 from simulator.report.compare import compare, compare_layers
 from simulator.report.report import Report, lost_percent
+from simulator.report.save import TABLES
+from simulator.report.spread import NETWORK, SPREAD_OF
 from simulator.trace.shapes import conv_layer
 
 
@@ -25,12 +27,12 @@ def test_a_saved_report_comes_back_the_same(tmp_path: Path) -> None:
     original = report()
     folder = simulator.save_report(original, tmp_path / "out")
     again = simulator.load_report(folder)
-    for table in ("layers", "traffic", "energy", "images"):
+    for table in TABLES:
         pd.testing.assert_frame_equal(getattr(again, table), getattr(original, table))
     assert again.totals == original.totals
     assert dict(again.meta) == json.loads(json.dumps(dict(original.meta)))
     names = sorted(path.name for path in folder.iterdir())
-    assert names == ["energy.parquet", "images.parquet", "layers.parquet", "report.json", "traffic.parquet"]
+    assert names == sorted(["report.json", *(f"{table}.parquet" for table in TABLES)])
 
 
 def test_the_documented_columns_are_there() -> None:
@@ -124,3 +126,31 @@ def test_reports_without_these_figures_still_have_totals() -> None:
     columns = ["skippable_bytes", "skipped_bytes", "skip_lost_percent"]
     old = dataclasses.replace(old, layers=old.layers.drop(columns=columns))
     assert [old.totals[name] for name in columns] == [0, 0, 0]
+
+
+def test_the_spread_is_of_the_batches_own_figures() -> None:
+    """Each image simulated alone, then mean, percentiles and the worst image of what was found."""
+    trace = with_random_maps(
+        chain(conv_layer("a", (4, 8, 8), 16, (1, 1)), conv_layer("b", (16, 8, 8), 8, (1, 1))),
+        np.random.default_rng(1),
+        images=5,
+        empty_maps=0.5,
+    )
+    alone = [
+        simulator.simulate(trace, small_accelerator(layout="NCHW"), images=[image], pruning="dynamic")
+        for image in range(5)
+    ]
+    spread = simulator.simulate(trace, small_accelerator(layout="NCHW"), pruning="dynamic").spread
+    assert len(spread) == len(SPREAD_OF) * (1 + len(trace.layers))
+    for row in spread.to_dict("records"):
+        if row["layer"] == NETWORK:
+            values = [float(report.totals[row["quantity"]]) for report in alone]
+        else:
+            values = [float(report.layers.set_index("layer")[row["quantity"]][row["layer"]]) for report in alone]
+        print(row, values)
+        assert row["mean"] == pytest.approx(np.mean(values))
+        assert [row["p5"], row["p50"], row["p95"]] == pytest.approx(np.percentile(values, [5, 50, 95]).tolist())
+        assert row["worst"] == max(values)
+        assert row["worst_images"] == str(int(np.argmax(values)))
+    network = spread[(spread["layer"] == NETWORK) & (spread["quantity"] == "dram_bytes")]
+    assert network["p5"].item() < network["p95"].item() <= network["worst"].item()

@@ -3,6 +3,7 @@
 from simulator.report.figures.per_layer import bandwidth_breakdown, cycle_breakdown
 from simulator.report.figures.roofline import roofline
 from simulator.report.figures.save import save_figures
+from simulator.report.figures.spread import image_spread
 from simulator.report.figures.style import publication_style
 from simulator.report.figures.totals import energy_breakdown, network_breakdown
 
@@ -10,6 +11,7 @@ __all__ = [
     "bandwidth_breakdown",
     "cycle_breakdown",
     "energy_breakdown",
+    "image_spread",
     "network_breakdown",
     "publication_style",
     "roofline",

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from simulator.errors import InputError
 from simulator.report.figures.per_layer import MOST_REPORTS, bandwidth_breakdown, cycle_breakdown
 from simulator.report.figures.roofline import roofline
+from simulator.report.figures.spread import image_spread
 from simulator.report.figures.style import NothingToDrawError, check_reports, publication_style
 from simulator.report.figures.totals import energy_breakdown, network_breakdown
 from simulator.report.report import Report
@@ -26,9 +27,10 @@ def save_figures(
 ) -> list[Path]:
     """Writes the figures that apply into `folder`, each whole or not at all; returns their paths.
 
-    bandwidth and cycles (up to three reports), network, energy, roofline (of the first report; roofline-2, … of the
-    others). A figure for which every value is 0 is left out. The same reports give the same bytes. Raises InputError
-    without reports, for an unknown format, or when the folder cannot be written.
+    bandwidth and cycles (up to three reports), network, energy, spread (over images, up to three reports), roofline
+    (of the first report; roofline-2, … of the others). A figure for which every value is 0 is left out. The same
+    reports give the same bytes. Raises InputError without reports, for an unknown format, or when the folder cannot be
+    written.
     """
     check_reports(reports)
     unknown = [name for name in formats if name not in FORMATS]
@@ -63,5 +65,6 @@ def _figures(reports: Mapping[str, Report]) -> dict[str, Callable[[], Figure]]:
         **(per_layer if len(reports) <= MOST_REPORTS else {}),
         "network": lambda: network_breakdown(reports),
         "energy": lambda: energy_breakdown(reports),
+        **({"spread": lambda: image_spread(reports)} if len(reports) <= MOST_REPORTS else {}),
         **rooflines,
     }

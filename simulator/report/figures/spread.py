@@ -1,0 +1,128 @@
+"""How far images differ: the distribution of a network's cost over them, and the layers that vary most."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from simulator.report.figures.layer_names import short_names
+from simulator.report.figures.style import (
+    BLACK,
+    BLUE,
+    FULL_WIDTH,
+    GREEN,
+    NAME_POINTS,
+    ORANGE,
+    SKY,
+    Header,
+    Key,
+    NothingToDrawError,
+    check_reports,
+    cut_to_width,
+    publication_style,
+    quiet_axes,
+    subject,
+    text_inches,
+    unit_for,
+)
+from simulator.report.report import Report
+from simulator.report.spread import NETWORK
+
+LEAST_BATCHES, MOST_REPORTS, LAYERS = 3, 3, 12
+BODY_INCHES, BELOW, LEFT, GAP, RIGHT = 1.75, 0.4, 0.42, 0.22, 0.12
+_COLOURS = (BLUE, ORANGE, GREEN)
+
+Values = npt.NDArray[np.float64]
+
+
+def image_spread(reports: Mapping[str, Report]) -> Figure:
+    """Shares of the images up to a time and up to a DRAM traffic, one curve per report; and for the last report the
+    layers whose cycles vary most.
+
+    A circle on each curve is the 95th percentile. A layer's bar reaches from the 5th to the 95th percentile of its
+    cycles, relative to its mean, with a mark at the median and one at the worst image. Raises InputError without
+    reports, with more than three, with fewer than three batches, or when all batches cost the same.
+    """
+    check_reports(reports, MOST_REPORTS)
+    report = list(reports.values())[-1]
+    if min(len(report.images) for report in reports.values()) < LEAST_BATCHES:
+        raise NothingToDrawError(f"the spread over images needs {LEAST_BATCHES} batches or more")
+    if not any(np.ptp(report.images[name]) for report in reports.values() for name in ("cycles", "dram_bytes")):
+        raise NothingToDrawError("the spread over images: all of them cost the same")
+    layers = _varying(report)
+    with publication_style():
+        header = Header(FULL_WIDTH)
+        header.title(f"Spread over images: {subject(reports)}")
+        curves = [Key(name, (Line2D([], [], color=_COLOURS[at]),)) for at, name in enumerate(reports)]
+        marks = [
+            Key("95th percentile", (_mark("o"),)),
+            Key("layer: 5th to 95th percentile", (Line2D([], [], color=SKY, linewidth=4),)),
+            Key("median", (_mark("|"),)),
+            Key("worst image", (_mark("x"),)),
+        ]
+        header.legend([*curves, *marks])
+        height = header.height + BODY_INCHES + BELOW
+        figure = Figure(figsize=(FULL_WIDTH, height))
+        header.draw(figure)
+        names = short_names([name for name, _ in layers])
+        widest = min(1.1, max((text_inches(name, NAME_POINTS) for name in names), default=0.0))
+        room = (FULL_WIDTH - LEFT - 2 * GAP - widest - 0.1 - RIGHT) / 3
+
+        def panel(left: float) -> Axes:
+            return figure.add_axes(
+                (left / FULL_WIDTH, BELOW / height, room / FULL_WIDTH, (BODY_INCHES - 0.08) / height)
+            )
+
+        seconds = {name: report.images["cycles"] / report.meta["clock_hz"] for name, report in reports.items()}
+        times, traffic = panel(LEFT), panel(LEFT + room + GAP)
+        _draw_curves(times, {name: np.asarray(of, np.float64) for name, of in seconds.items()}, "Time", "s")
+        moved = {name: report.images["dram_bytes"].to_numpy(np.float64) for name, report in reports.items()}
+        _draw_curves(traffic, moved, "DRAM traffic", "B")
+        times.set_ylabel("Share of images (%)")
+        traffic.set_yticklabels([])
+        _draw_layers(panel(LEFT + 2 * (room + GAP) + widest + 0.1), [of for _, of in layers], names, widest)
+    return figure
+
+
+def _mark(shape: str) -> Line2D:
+    return Line2D([], [], linestyle="none", marker=shape, color=BLACK, markersize=4, markerfacecolor="white")
+
+
+def _draw_curves(axes: Axes, by_report: Mapping[str, Values], quantity: str, base: str) -> None:
+    factor, unit = unit_for(max(float(values.max()) for values in by_report.values()), base)
+    for at, (name, values) in enumerate(by_report.items()):
+        ordered = np.sort(values) / factor
+        share = 100 * np.arange(1, len(ordered) + 1) / len(ordered)
+        axes.step([ordered[0], *ordered], [0, *share], where="post", color=_COLOURS[at], linewidth=1.0, label=name)
+        tail = np.percentile(ordered, 95)
+        axes.plot(tail, 95, "o", color=_COLOURS[at], markersize=4, markerfacecolor="white")
+    axes.set_ylim(0, 102)
+    axes.set_xlabel(f"{quantity} ({unit})")
+    axes.locator_params(axis="x", nbins=5)
+    axes.grid()
+
+
+def _varying(report: Report) -> list[tuple[str, dict[str, float]]]:
+    """The layers whose cycles vary most, in cycles from p5 to p95: their marks in percent of their mean."""
+    rows = report.spread[(report.spread["quantity"] == "cycles") & (report.spread["layer"] != NETWORK)]
+    rows = rows[(rows["mean"] > 0) & (rows["worst"] > rows["p5"])]
+    rows = rows.iloc[np.argsort(-(rows["p95"] - rows["p5"]).to_numpy(), kind="stable")[:LAYERS]]
+    return [
+        (str(row["layer"]), {key: 100 * row[key] / row["mean"] - 100 for key in ("p5", "p50", "p95", "worst")})
+        for row in rows.to_dict("records")
+    ]
+
+
+def _draw_layers(axes: Axes, layers: list[dict[str, float]], names: list[str], width: float) -> None:
+    for at, of in enumerate(layers):
+        axes.barh(at, of["p95"] - of["p5"], 0.7, left=of["p5"], color=SKY)
+        axes.plot(of["p50"], at, "|", color=BLACK, markersize=4)
+        axes.plot(of["worst"], at, "x", color=BLACK, markersize=3, markeredgewidth=0.7)
+    axes.axvline(0, color=BLACK, linewidth=0.5)
+    axes.set_ylim(LAYERS - 0.4, -0.6)
+    axes.set_yticks(range(len(names)), [cut_to_width(name, width, NAME_POINTS) for name in names], fontsize=NAME_POINTS)
+    axes.set_xlabel("Cycles of a layer, from its mean (%)")
+    quiet_axes(axes, "x")
