@@ -14,6 +14,7 @@ from simulator.commands.demo import demo
 from simulator.commands.extract import extract
 from simulator.commands.networks import networks
 from simulator.commands.simulate import simulate
+from simulator.commands.sparsity import sparsity
 from simulator.commands.terminal import complain, help_if_alone
 from simulator.commands.validate import validate
 from simulator.errors import InputError
@@ -55,6 +56,7 @@ app.command()(networks)
 app.command()(extract)
 app.command()(simulate)
 app.command()(compare)
+app.command()(sparsity)
 app.command()(validate)
 app.add_typer(trace.app, name="trace")
 app.add_typer(hardware.app, name="hardware")

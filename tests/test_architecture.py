@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dram": {"errors", "hardware", "resources"},
     "machine": {"errors", "trace", "hardware", "compression", "mapping", "dram"},
     "report": {"errors", "trace", "machine"},
+    "sparsity": {"errors", "trace", "compression", "report"},
     "validation": {"errors", "trace", "hardware", "mapping", "report", "api", "version"},
     "extract": {"errors", "trace", "version"},
     "api": {"errors", "trace", "hardware", "machine", "report", "version"},

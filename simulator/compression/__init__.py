@@ -8,6 +8,6 @@ Each codec is a module of its own; `registry` lists them.
 """
 
 from simulator.compression.codec import Codec, CountedCodec, Units
-from simulator.compression.registry import codec_of, compressed_bits, counted_codec_of
+from simulator.compression.registry import codec_names, codec_of, compressed_bits, counted_codec_of
 
-__all__ = ["Codec", "CountedCodec", "Units", "codec_of", "compressed_bits", "counted_codec_of"]
+__all__ = ["Codec", "CountedCodec", "Units", "codec_names", "codec_of", "compressed_bits", "counted_codec_of"]

@@ -32,6 +32,7 @@ class Codec(ABC):
 
     name: ClassVar[str]
     streams: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = False
 
     @abstractmethod
     def unit_bits(self, units: Units, word_bits: int) -> tuple[Ints, Ints]:

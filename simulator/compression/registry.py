@@ -15,6 +15,11 @@ from simulator.errors import InputError
 _CODECS: dict[str, Codec] = {codec.name: codec for codec in (Raw(), Bitmap(), EyerissRlc())}
 
 
+def codec_names() -> tuple[str, ...]:
+    """All codecs."""
+    return tuple(_CODECS)
+
+
 def codec_of(name: str) -> Codec:
     """The codec of that name; raises InputError when there is none."""
     if name not in _CODECS:
