@@ -25,11 +25,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sparsity": {"errors", "trace", "compression", "report"},
     "validation": {"errors", "trace", "hardware", "mapping", "report", "api", "version"},
     "extract": {"errors", "trace", "version"},
+    "pruning": {"errors", "trace", "extract", "api", "version"},
     "api": {"errors", "trace", "hardware", "machine", "report", "version"},
     "demo": {"errors", "trace", "hardware", "machine", "report", "extract", "api", "version"},
 }
 ON_TOP = {"cli", "commands", "__main__", "__init__"}
-WITH_TORCH = {"extract", "demo"}
+WITH_TORCH = {"extract", "pruning", "demo"}
 
 
 def modules() -> list[Path]:
