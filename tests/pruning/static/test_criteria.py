@@ -59,7 +59,7 @@ def test_there_is_a_criterion_for_every_name() -> None:
         *("legr", "di"),
     }
     assert all(criterion.formula and criterion.source for criterion in criteria().values())
-    with pytest.raises(InputError, match="unknown criterion .tailor. .*did you mean .taylor."):
+    with pytest.raises(InputError, match=r"unknown criterion .tailor. .*did you mean .taylor."):
         criterion_named("tailor")
 
 
@@ -160,7 +160,7 @@ def test_classes_per_batch() -> None:
 
 
 def test_contributions_of_a_layer_that_sees_one_position(plain: Scoring) -> None:
-    """Behind the flatten, x_c is the product of the channel's nine elements and weights: PFP by hand, ThiNet's order."""
+    """Behind the flatten, x_c is the product of the channel's nine elements and weights: PFP by hand."""
     with torch.no_grad():
         read = plain.model.get_submodule("features")(images_of(plain)).double()  # [N, 12, 3, 3]
     weight = plain.layer("classifier").weight.detach().double().reshape(5, 12, 3, 3)  # type: ignore[operator,union-attr]

@@ -53,7 +53,7 @@ def test_what_cannot_be_cut_is_named_with_the_reason() -> None:
     prunable = find_groups(PaddedShortcut().eval(), (3, 12, 12))
     assert list(prunable.groups) == ["inner"]
     assert "padded shortcut" in prunable.blocked["stem"]
-    with pytest.raises(InputError, match="layer 'outer' cannot be pruned: .*padded shortcut"):
+    with pytest.raises(InputError, match=r"layer 'outer' cannot be pruned: .*padded shortcut"):
         prunable.group_of("outer")
     with pytest.raises(InputError, match="no layer 'nowhere' to prune; the network has inner"):
         prunable.group_of("nowhere")
