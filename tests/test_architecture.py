@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sparsity": {"errors", "trace", "compression", "report"},
     "validation": {"errors", "trace", "hardware", "mapping", "report", "api", "version"},
     "extract": {"errors", "trace", "version"},
-    "pruning": {"errors", "trace", "extract", "api", "version"},
+    "pruning": {"errors", "trace", "hardware", "extract", "api", "version"},
     "api": {"errors", "trace", "hardware", "machine", "report", "version"},
     "demo": {"errors", "trace", "hardware", "machine", "report", "extract", "api", "version"},
 }

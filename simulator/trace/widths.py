@@ -15,11 +15,11 @@ def with_widths(trace: Trace, widths: Mapping[str, int], name: str | None = None
     Raises InputError for a layer that does not exist or has no kernel, a width below 1, and where the channels that
     meet do not agree: at a sum, a grouped convolution, or an operator whose channels do not follow its input.
     """
-    for layer, width in widths.items():
-        if trace.layer(layer).kernel is None or trace.layer(layer).two_activations:
-            raise InputError(f"layer '{layer}' has no kernel, so it has no width of its own")
+    for layer_name, width in widths.items():
+        if trace.layer(layer_name).kernel is None or trace.layer(layer_name).two_activations:
+            raise InputError(f"layer '{layer_name}' has no kernel, so it has no width of its own")
         if width < 1:
-            raise InputError(f"layer '{layer}': {width} output channels, expected at least 1")
+            raise InputError(f"layer '{layer_name}': {width} output channels, expected at least 1")
     channels = {index: tensor.shape[0] for index, tensor in enumerate(trace.tensors)}
     written = {layer.output for layer in trace.layers}
     layers = []

@@ -18,11 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from simulator.errors import InputError
-from simulator.pruning.static.cut import Cuts, cut, zeroed
+from simulator.pruning.static.cut import Cuts, Side, cut, zeroed
 
 Ints = npt.NDArray[np.int64]
 
 _TOLERANCE = 1e-4  # of the largest output; float32 sums in another order differ by about 1e-6
+
+_NONE = np.empty(0, np.int64)
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -71,6 +73,32 @@ class Prunable:
 
     def __iter__(self) -> Iterator[ChannelGroup]:
         return iter(self.groups.values())
+
+    def after(self, kept: Mapping[str, Ints]) -> "Prunable":
+        """The groups of the network that keeps these units of each group (all of those that are not named)."""
+        units = {group.name: kept.get(group.name, np.arange(group.units)) for group in self}
+        gone = Cuts.joined(
+            group.cuts(np.setdiff1d(np.arange(group.units), units[group.name]).tolist()) for group in self
+        ).layers()
+
+        def renumbered(members: tuple[Member, ...], name: str, side: Side) -> tuple[Member, ...]:
+            return tuple(
+                Member(m.layer, channels - np.searchsorted(gone.get(m.layer, {}).get(side, _NONE), channels))
+                for m in members
+                for channels in [m.channels[units[name]]]
+            )
+
+        groups = {
+            group.name: ChannelGroup(
+                group.name,
+                len(units[group.name]),
+                renumbered(group.producers, group.name, "out"),
+                renumbered(group.norms, group.name, "out"),
+                renumbered(group.consumers, group.name, "in"),
+            )
+            for group in self
+        }
+        return Prunable(groups, self.blocked)
 
     def group_of(self, layer: str) -> ChannelGroup:
         """The group that cuts output channels of `layer`; raises InputError with the reason when there is none."""
