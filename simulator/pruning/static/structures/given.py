@@ -10,7 +10,7 @@ from simulator.pruning.static.groups import Prunable
 def given(prunable: Prunable, widths: Mapping[str, float]) -> dict[str, int]:
     """Units kept by group, from `widths` by layer name or shell pattern; later entries win.
 
-    A width is an integer number of channels, or a float share of them (0.5; 1.0 keeps all), rounded down. Raises
+    A width is an integer number of channels, or a float share of them (0.5; 1.0 keeps all), to the nearest. Raises
     InputError for a layer that cannot be pruned, with the reason, and for a width that is not there.
     """
     found: dict[str, int] = {}
@@ -21,8 +21,9 @@ def given(prunable: Prunable, widths: Mapping[str, float]) -> dict[str, int]:
         for group in groups:
             per_unit = group.producers[0].channels.shape[1]
             channels = group.units * per_unit
-            kept = int(channels * width + 1e-9) if isinstance(width, float) and width <= 1 else int(width)
-            if kept != width and not (isinstance(width, float) and width <= 1):
+            share = isinstance(width, float) and width <= 1
+            kept = max(per_unit, int(channels * width + 0.5)) if share else int(width)
+            if kept != width and not share:
                 raise InputError(f"width of '{pattern}' is {width:g}, expected whole channels or a share up to 1.0")
             if not per_unit <= kept <= channels:
                 raise InputError(f"width of '{pattern}' is {width:g}, expected {per_unit}..{channels} channels")
