@@ -10,9 +10,11 @@ import typer
 
 from simulator.commands import dram, hardware, trace
 from simulator.commands.compare import compare
+from simulator.commands.criteria import criteria
 from simulator.commands.demo import demo
 from simulator.commands.extract import extract
 from simulator.commands.networks import networks
+from simulator.commands.prune import prune
 from simulator.commands.simulate import simulate
 from simulator.commands.sparsity import sparsity
 from simulator.commands.terminal import complain, help_if_alone
@@ -54,6 +56,8 @@ def fmapsim(
 app.command()(demo)
 app.command()(networks)
 app.command()(extract)
+app.command()(prune)
+app.command()(criteria)
 app.command()(simulate)
 app.command()(compare)
 app.command()(sparsity)
