@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.hardware.accelerator import Accelerator
+from simulator.machine.comparators import compared_elements
 from simulator.machine.feature_map import StoredFeatureMap
 from simulator.machine.memory_map import MemoryMap
-from simulator.machine.pruning import compared_elements, flag_bits, kept_elements
+from simulator.machine.pruning import flag_bits, kept_elements
 from simulator.machine.residence import Residence
 from simulator.mapping.memory import places, tensor_layouts
 from simulator.mapping.schedule import LayerSchedule
@@ -226,7 +227,11 @@ class Batch:
             return 0
         nonzero, record = self.maps(tensor).nonzero, self.trace.tensors[tensor]
         # Without a map the first element of each feature map is above epsilon already.
-        once = self.size * record.shape[0] if nonzero is None else sum(map(compared_elements, nonzero))
+        once = (
+            self.size * record.shape[0]
+            if nonzero is None
+            else sum(compared_elements(self.accelerator.pruning, image) for image in nonzero)
+        )
         if self.accelerator.pruning.side == "ofm":
             return once
         return once * -(-loaded_elements // (self.size * record.elements))

@@ -13,6 +13,7 @@ from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import Operand
 from simulator.machine.batch import Batch
 from simulator.machine.buffer_access import buffer_stalls
+from simulator.machine.comparators import loaded_comparison_stalls
 from simulator.machine.dram import RequestCosts
 from simulator.machine.energy import PadCounts, layer_energy
 from simulator.machine.layer_costs import (
@@ -127,6 +128,8 @@ def prepare_layer(
     else:
         step_cycles, macs = vector_cycles(schedule, batch, layer), MacCounts.none()
     stalls = buffer_stalls(schedule, accelerator, step_cycles, accesses, streams)
+    if batch.pruned and nest.unit == "array":
+        stalls = stalls + loaded_comparison_stalls(accelerator, ifm, step_cycles + stalls)
 
     out = way_out(batch, layer, stages, schedule)
     own = batch.unplaced(layer.output, nest.ofm, nest.n) if stages else out.stored
