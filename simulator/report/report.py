@@ -43,8 +43,9 @@ class Report:
     done, and which has all its costs; empty for others), macs_dense, macs_effectual (no operand is zero),
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
     (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers, and comparators that
-    are too slow for what the array loads), stall_ifm_cycles … stall_drain_cycles (what the array waited for), overhead_cycles (before the first load; stall = buffer_stall + all
-    these), utilisation (MACs performed or gated per cycle and multiplier), dram_bytes (whole bursts),
+    are too slow for what the array loads), stall_ifm_cycles … stall_drain_cycles (what the array waited for),
+    overhead_cycles (before the first load; stall = buffer_stall + all these), utilisation (MACs performed or gated per
+    cycle and multiplier), dram_bytes (whole bursts),
     dram_busy_cycles; for a DRAM with a standard also
     dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
     layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
