@@ -1,4 +1,4 @@
-"""What a codec answers: the sizes of units of elements from where they are not zero."""
+"""What a codec answers: the sizes of units of elements from where they are not zero, and for some from their values."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,33 +18,44 @@ class Units:
 
     elements: those of a unit. nonzeros: how many of them are not zero, [blocks, units]. positions: which ones, as a
     function that makes [blocks, units, elements] in storage order; codecs to which counts are enough never call it.
+    values: the same for the values as whole numbers, None where nobody knows them.
     """
 
     elements: int
     nonzeros: Ints
     positions: Callable[[], Bools]
+    values: Callable[[], Ints] | None = None
 
 
 class Codec(ABC):
-    """How values are stored. streams: whether the units of a block follow each other in one stream of codes, which is
-    decoded from its beginning; else a unit is decoded on its own.
+    """How values are stored. `unit_bits` is what the format takes and nothing else: to store raw what it would enlarge
+    is up to the memory that it lies in (`unit_sizes`).
+
+    streams: whether the units of a block follow each other in one stream of codes, which is decoded from its beginning;
+    else a unit is decoded on its own. needs_values: whether zero-maps are not enough. along_channels: whether it wants
+    the input channels of a kernel side by side.
     """
 
     name: ClassVar[str]
     streams: ClassVar[bool] = False
     needs_values: ClassVar[bool] = False
+    along_channels: ClassVar[bool] = False
 
     @abstractmethod
     def unit_bits(self, units: Units, word_bits: int) -> tuple[Ints, Ints]:
         """Bits of every unit that hold values, and bits that say which are zero: [blocks, units] each."""
 
-    @abstractmethod
-    def largest_bits(self, elements: int, word_bits: int) -> int:
-        """Bits that a block of so many elements takes up at most."""
+    def shared_bits(self, units: Units, word_bits: int) -> int:
+        """Bits that are stored once for all units, such as a code table."""
+        return 0
 
     @abstractmethod
-    def zero_bits(self, zeros: npt.ArrayLike, index_bits: npt.ArrayLike, word_bits: int) -> Ints:
-        """Bits that so many zeros take up in a unit with so many index bits."""
+    def largest_bits(self, elements: int, word_bits: int) -> int:
+        """Bits that so many elements take up at most, in one unit or in a stream."""
+
+    @abstractmethod
+    def zero_bits(self, zeros: npt.ArrayLike, word_bits: int) -> Ints:
+        """Bits that so many zeros take up in a unit."""
 
     @abstractmethod
     def expected_ratio(self, density: float, word_bits: int) -> float:
@@ -66,7 +77,3 @@ class CountedCodec(Codec):
         """`data_bits` and `index_bits` of every unit."""
         counts = units.elements, units.nonzeros, word_bits
         return self.data_bits(*counts), self.index_bits(*counts)
-
-    def largest_bits(self, elements: int, word_bits: int) -> int:
-        """Those of the block as it is: a codec of this kind stores raw what it would enlarge."""
-        return elements * word_bits

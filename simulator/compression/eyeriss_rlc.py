@@ -48,7 +48,7 @@ class EyerissRlc(Codec):
         packed, per_word = _word(word_bits)
         return -(-elements // per_word) * packed
 
-    def zero_bits(self, zeros: npt.ArrayLike, index_bits: npt.ArrayLike, word_bits: int) -> Ints:
+    def zero_bits(self, zeros: npt.ArrayLike, word_bits: int) -> Ints:
         """A token for every 32 of them, as in a long run."""
         packed, per_word = _word(word_bits)
         return np.asarray(zeros, np.int64) * packed // (per_word * _COVERED)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compression import Units, codec_of
+from simulator.compression import Units, UnitSizes, codec_of, unit_sizes
 from simulator.hardware.layout import LayoutName, lanes_of
 from simulator.machine.dram import RunTable
 from simulator.machine.pieces import (
@@ -76,7 +76,8 @@ class StoredFeatureMap:
     @property
     def block_bytes(self) -> int:
         """Bytes reserved for one block of one image."""
-        return -(-codec_of(self.codec).largest_bits(self.shape[2] * self.unit_elements, self.bits) // 8)
+        codec, elements = codec_of(self.codec), self.shape[2] * self.unit_elements
+        return -(-(codec.largest_bits(elements, self.bits) if codec.streams else elements * self.bits) // 8)
 
     @property
     def stored_bytes(self) -> int:
@@ -89,17 +90,20 @@ class StoredFeatureMap:
         return self.shape[3] * self.blocks.lanes
 
     def unit_bits(self) -> tuple[Ints, Ints]:
-        """Stored bits of every unit [N·blocks, H] and how many of them are index. Padding counts as zeros."""
+        """Stored bits of every unit [N·blocks, H] and how many of them are index."""
+        sizes = self.unit_sizes()
+        return sizes.bits, sizes.index
+
+    def unit_sizes(self) -> UnitSizes:
+        """Sizes of every unit [N·blocks, H]. Padding counts as zeros."""
         images, channels, height, width = self.shape
         if self.nonzero is None:
             counts = np.full((images, channels, height), width, np.int64)
         else:
             counts = np.count_nonzero(self.nonzero, axis=3).astype(np.int64)
         in_unit = self.blocks.spread(counts).sum(axis=1, dtype=np.int64)
-        data, index = codec_of(self.codec).unit_bits(
-            Units(self.unit_elements, in_unit, self._in_storage_order), self.bits
-        )
-        return data + index, index
+        codec, units = codec_of(self.codec), Units(self.unit_elements, in_unit, self._in_storage_order)
+        return unit_sizes(codec, units, self.bits, raw_fallback=not codec.streams)
 
     def _in_storage_order(self) -> Bools:
         """Which elements of every unit are not zero, [N·blocks, H, W·lanes]. Padding counts as zeros."""
@@ -247,8 +251,8 @@ def _flagged_bits(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> Ints:
     flagged = np.count_nonzero(~tensor.kept, axis=3) * (width // tensor.kept.shape[3])
     flagged = np.broadcast_to(flagged, (images, channels, height))
     in_unit = tensor.blocks.spread(flagged).sum(axis=1, dtype=np.int64)
-    _, index = tensor.unit_bits()
-    before = _offsets(codec_of(tensor.codec).zero_bits(in_unit, index, tensor.bits))
+    in_codec = codec_of(tensor.codec).zero_bits(in_unit, tensor.bits)
+    before = _offsets(np.where(tensor.unit_sizes().raw, in_unit * tensor.bits, in_codec))
     owner, block, first, last = _units(tensor, pieces)
     return _per_tile(owner, before[block, last] - before[block, first], count)
 

@@ -84,8 +84,11 @@ def _compressed_tiles(schedule: LayerSchedule, accelerator: Accelerator, kernel_
         per_tile = np.add.reduceat(per_tile, schedule.outputs.start, axis=1)
         nonzeros = np.add.reduceat(per_tile, schedule.channels.start, axis=2).ravel()
     codec, bits = counted_codec_of(accelerator.compression.kernel), accelerator.precision.kernel
-    index = -(-codec.index_bits(elements, nonzeros, bits) // 8)
-    total = -(-(codec.data_bits(elements, nonzeros, bits) + codec.index_bits(elements, nonzeros, bits)) // 8)
+    index_bits = codec.index_bits(elements, nonzeros, bits)
+    bits_of_tile = codec.data_bits(elements, nonzeros, bits) + index_bits
+    raw = bits_of_tile >= elements * bits
+    index = -(-np.where(raw, 0, index_bits) // 8)
+    total = -(-np.where(raw, elements * bits, bits_of_tile) // 8)
     burst = accelerator.dram.burst
     reserved = -(-total // burst) * burst
     start = np.cumsum(reserved) - reserved

@@ -1,6 +1,6 @@
 """How a network's tensors will lie in memory, as far as the planner can tell from a trace."""
 
-from simulator.compression.registry import codec_of
+from simulator.compression import codec_of, stored_ratio
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.layout import lanes_of
 from simulator.mapping.burst_waste import Storage, Stored
@@ -49,6 +49,7 @@ class TensorStorage:
             nonzeros = int(self._trace.nonzeros_per_channel(tensor, 0).sum())
             density = nonzeros / self._trace.tensors[tensor].elements
             codec = codec_of(self._accelerator.compression.feature_map)
-            expected = codec.expected_ratio(density, self._accelerator.precision.ifm)
+            bits = self._accelerator.precision.ifm
+            expected = stored_ratio(codec, density, bits, raw_fallback=not codec.streams)
             self._ratios[tensor] = max(1, round(expected * RATIO_STEPS)) / RATIO_STEPS
         return self._ratios[tensor]

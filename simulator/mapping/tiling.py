@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from simulator.compression.registry import codec_of
+from simulator.compression import codec_of, stored_ratio
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.layout import lanes_of
@@ -104,10 +104,10 @@ def _best(measures: list[tuple[Floats, float]], shape: tuple[int, ...]) -> tuple
 
 
 def _default_storage(nest: LoopNest, accelerator: Accelerator) -> Storage:
-    name, codec = accelerator.layout.default, accelerator.compression.feature_map
-    ratio = codec_of(codec).expected_ratio(1.0, accelerator.precision.ifm)
+    name, codec = accelerator.layout.default, codec_of(accelerator.compression.feature_map)
+    ratio = stored_ratio(codec, 1.0, accelerator.precision.ifm, raw_fallback=not codec.streams)
 
     def stored(channels: int) -> Stored:
-        return Stored(lanes_of(name, channels), codec != "raw", ratio)
+        return Stored(lanes_of(name, channels), codec.name != "raw", ratio)
 
     return Storage(tuple(stored(shape[0]) for shape in nest.inputs), stored(nest.ofm[0]))

@@ -1,0 +1,41 @@
+"""Units as a memory stores them: compressed, or raw where that is smaller."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.compression.codec import Bools, Codec, Ints, Units
+
+
+@dataclass(frozen=True)
+class UnitSizes:
+    """Bits of every unit that hold values and that say which are zero, and the units that are stored raw:
+    [blocks, units] each."""
+
+    data: Ints
+    index: Ints
+    raw: Bools
+
+    @property
+    def bits(self) -> Ints:
+        """All bits of every unit."""
+        return self.data + self.index
+
+
+def unit_sizes(codec: Codec, units: Units, word_bits: int, *, raw_fallback: bool) -> UnitSizes:
+    """The sizes of units under a codec, with raw_fallback those of raw units where compressing saves nothing.
+
+    The size of a unit tells which of both it is, so the fallback takes a table of sizes and no bits of its own.
+    """
+    data, index = codec.unit_bits(units, word_bits)
+    raw_bits = units.elements * word_bits
+    if not raw_fallback:
+        return UnitSizes(data, index, np.zeros(data.shape, np.bool_))
+    raw = np.asarray(data + index >= raw_bits)
+    return UnitSizes(np.where(raw, raw_bits, data), np.where(raw, 0, index), raw)
+
+
+def stored_ratio(codec: Codec, density: float, word_bits: int, *, raw_fallback: bool) -> float:
+    """Stored over raw bits to be expected where that share of the elements is not zero."""
+    ratio = codec.expected_ratio(density, word_bits)
+    return min(1.0, ratio) if raw_fallback else ratio
