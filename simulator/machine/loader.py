@@ -111,9 +111,11 @@ class Loader:
         self._note_leaving: Callable[[], None] = _nothing
         env.process(self._run(dram) if prefetch == 1 else self._run_ahead(dram, Slots(env, prefetch)))
 
-    def note_in(self, held: Occupancy) -> None:
-        """From now on tiles are noted in `held`, those that are in their places already too."""
-        self._note_entering, self._note_leaving = held.entering(self.name), held.leaving(self.name)
+    def note_in(self, held: Occupancy, *, early: bool = False) -> None:
+        """From now on tiles are noted in `held`, those that are in their places already too. early: as kernels of a
+        layer that has not begun."""
+        self._note_entering = held.entering_early() if early else held.entering(self.name)
+        self._note_leaving = _nothing if early else held.leaving(self.name)
         for _ in range(self.entered - self.left):
             self._note_entering()
 

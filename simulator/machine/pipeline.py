@@ -17,7 +17,7 @@ from simulator.hardware.section import Operand
 from simulator.machine.burst_runs import BurstRuns
 from simulator.machine.dram_port import Port
 from simulator.machine.dram_use import DramUse
-from simulator.machine.early_kernels import EarlyKernels
+from simulator.machine.early_kernels import EarlyKernels, KernelPrefetch
 from simulator.machine.loader import Loader, OperandStream, Process, Slots, no_tiles, runs_of
 from simulator.machine.occupancy import Occupancy
 
@@ -98,12 +98,12 @@ def run_layer(
     dram: Port,
     work: LayerWork,
     own: EarlyKernels | None = None,
-    coming: EarlyKernels | None = None,
+    coming: KernelPrefetch | None = None,
 ) -> Generator[simpy.Event, Any, LayerTiming]:
     """Runs a layer from its first load to its last store and returns when its array worked and waited.
 
-    own: its kernels where their first tile may have been fetched before; coming: those of a later layer, of which it
-    may come meanwhile.
+    own: its kernels where their first tile may have been fetched before; coming: those of later layers, whose first
+    tiles may come meanwhile.
     """
     timing = LayerTiming(start_ps=int(env.now), overhead_ps=work.overhead_ps)
     dram_before = dram.busy_ps
@@ -126,9 +126,8 @@ def run_layer(
     timing.drain_ps = timing.end_ps - array_end
     timing.dram_busy_ps = dram.busy_ps - dram_before
     tile_bytes = {name: stream.tile_bytes for name, stream in work.inputs.items()} | {"ofm": work.output.tile_bytes}
-    if coming is not None:
-        tile_bytes["kernel"] = np.append(tile_bytes.get("kernel", no_tiles()), coming.there_bytes)
-    timing.peak_bytes = held.check(work.layer, work.spaces, tile_bytes) if work.spaces else {}
+    early_bytes = None if coming is None else coming.there_bytes
+    timing.peak_bytes = held.check(work.layer, work.spaces, tile_bytes, early_bytes) if work.spaces else {}
     return timing
 
 
