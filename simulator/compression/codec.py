@@ -26,6 +26,12 @@ class Units:
     positions: Callable[[], Bools]
     values: Callable[[], Ints] | None = None
 
+    @classmethod
+    def of(cls, nonzero: Bools, values: Ints | None = None) -> "Units":
+        """The units of a map [blocks, units, elements], and of its values where they are known."""
+        counts = np.count_nonzero(nonzero, axis=2).astype(np.int64)
+        return cls(nonzero.shape[2], counts, lambda: nonzero, None if values is None else lambda: values)
+
 
 class Codec(ABC):
     """How values are stored. `unit_bits` is what the format takes and nothing else: to store raw what it would enlarge

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.feature_map import StoredFeatureMap
+from simulator.machine.home_units import StorageUnit
 from simulator.machine.memory_map import MemoryMap
 from simulator.machine.pruning import compared_elements, flag_bits, kept_elements
 from simulator.machine.residence import Residence
@@ -59,6 +60,7 @@ class Batch:
         self._maps: dict[int, FeatureMaps] = {}
         self._layouts = tensor_layouts(trace, accelerator.layout)
         self._places = places(trace, accelerator)
+        self._unit = _unit(accelerator)
         self.memory: MemoryMap = MemoryMap(accelerator, self._places, None if beside is None else beside.memory)
 
     def repeated(self, frames: int) -> "Batch":
@@ -137,17 +139,19 @@ class Batch:
     def unplaced(self, tensor: int, shape: Shape, images: int) -> StoredFeatureMap:
         """The same without a place in DRAM."""
         maps = self.maps(tensor)
-        raw = self.in_memory_from_outside(tensor) or self.accelerator.compression.feature_map == "raw"
+        how = self.accelerator.compression.feature_map
+        raw = self.in_memory_from_outside(tensor) or how.codec == "raw"
         own = self.trace.tensors[tensor].shape
         return StoredFeatureMap(
             shape=(self.size, *own),
             bits=self.accelerator.precision.ifm,
-            codec="raw" if raw else self.accelerator.compression.feature_map,
+            codec="raw" if raw else how.codec,
             nonzero=None if raw else maps.nonzero,
             kept=maps.kept if self.flagged(tensor) else None,
             view=None if (self.size, own) == (images, shape) else shape,
             layout=self._layouts[tensor],
             part=self._part(tensor),
+            unit=self._unit,
         )
 
     def _own(self, tensor: int) -> int:
@@ -230,3 +234,10 @@ class Batch:
         if self.accelerator.pruning.side == "ofm":
             return once
         return once * -(-loaded_elements // (self.size * record.elements))
+
+
+def _unit(accelerator: Accelerator) -> StorageUnit:
+    """What compressed feature maps are cut into."""
+    how = accelerator.compression.feature_map
+    rows, columns = how.tile or (1, 1)
+    return StorageUnit(how.unit, how.at_home, rows, columns, how.line_bytes, accelerator.dram.burst, how.raw_fallback)

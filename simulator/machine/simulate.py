@@ -7,6 +7,7 @@ import simpy
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.batch import Batch
+from simulator.machine.codec_needs import check_codecs
 from simulator.machine.on_chip import residence
 from simulator.machine.pruning import DynamicPruning, check_pruning
 from simulator.machine.results import LayerResult, RunResult
@@ -26,8 +27,10 @@ def run_all(
 ) -> list[RunResult]:
     """Every batch of images through the network; `progress` is called with (batches done, batches).
 
-    Raises InputError when an image is missing, a layer fits into no buffer, or the trace cannot answer for the pruning.
+    Raises InputError when an image is missing, a layer fits into no buffer, or the trace cannot answer for the pruning or
+    for what a codec looks at.
     """
+    check_codecs(trace, accelerator)
     if pruning is not None:
         check_pruning(trace, pruning, accelerator.pruning)
     batches = image_batches(trace, images, batch)

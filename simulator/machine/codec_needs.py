@@ -1,0 +1,22 @@
+"""What codecs need to know of the tensors that they code."""
+
+from simulator.compression import codec_names, codec_of
+from simulator.errors import InputError
+from simulator.hardware.accelerator import Accelerator
+from simulator.trace.trace import Trace
+
+
+def check_codecs(trace: Trace, accelerator: Accelerator) -> None:
+    """Raises InputError where a codec looks at values that the trace does not hold."""
+    maps, kernels = accelerator.compression.feature_map.codec, accelerator.compression.kernel.codec
+    if codec_of(kernels).needs_values:
+        enough = ", ".join(name for name in codec_names() if not codec_of(name).needs_values)
+        raise InputError(
+            f"compression.kernel: codec '{kernels}' codes values, and a trace holds of kernels only where they are zero; "
+            f"expected one of {enough}"
+        )
+    if codec_of(maps).needs_values:
+        raise InputError(
+            f"compression.feature_map: codec '{maps}' codes values, and trace '{trace.name}' holds only where they are "
+            f"zero; record it with `fmapsim extract … --values {accelerator.precision.ofm}`"
+        )
