@@ -12,8 +12,8 @@ def check_codecs(trace: Trace, accelerator: Accelerator) -> None:
     if codec_of(kernels).needs_values:
         enough = ", ".join(name for name in codec_names() if not codec_of(name).needs_values)
         raise InputError(
-            f"compression.kernel: codec '{kernels}' codes values, and a trace holds of kernels only where they are zero; "
-            f"expected one of {enough}"
+            f"compression.kernel: codec '{kernels}' codes values, and of kernels a trace holds only where they are "
+            f"zero; expected one of {enough}"
         )
     if codec_of(maps).needs_values:
         raise InputError(

@@ -86,8 +86,8 @@ def _coded(tiles: StoredTiles) -> Ints:
     return np.zeros_like(tiles.elements) if tiles.coded is None else tiles.coded
 
 
-def decode_ps(accelerator: Accelerator, coded: Ints, rate: float | None) -> Ints:
-    """Picoseconds for which a decoder of so many elements per cycle is busy with each load; empty without a rate."""
+def codec_ps(accelerator: Accelerator, coded: Ints, rate: float | None) -> Ints:
+    """Picoseconds for which a coder of so many elements per cycle is busy with each tile; empty without a rate."""
     if rate is None:
         return no_tiles()
     return np.rint(np.ceil(coded / rate) * accelerator.cycle_ps).astype(np.int64)
@@ -212,7 +212,7 @@ def input_stream(
         duration, traffic, coded = duration + one.duration_ps, traffic + one.traffic, coded + one.coded
         elements = elements + np.minimum(one.elements, boxes.elements[order])  # of whole rows only what belongs to it
     room = ceil_div(elements * accelerator.precision.ifm, 8)
-    decode = decode_ps(accelerator, coded, accelerator.compression.feature_map.decoder_rate)
+    decode = codec_ps(accelerator, coded, accelerator.compression.feature_map.decoder_rate)
     return OperandStream(loads, duration, slots_of(accelerator, "ifm"), room, runs, decode_ps=decode), traffic
 
 
@@ -232,7 +232,7 @@ def kernel_stream(
     room = ceil_div(one.elements * accelerator.precision.kernel, 8)
     how = accelerator.compression.kernel
     awaits_flags = active is not None and how.codec == "raw"
-    decode = decode_ps(accelerator, one.coded, how.decoder_rate)
+    decode = codec_ps(accelerator, one.coded, how.decoder_rate)
     return _kernel_stream(accelerator, loads, one, room, decode, known_before=not awaits_flags), one.traffic
 
 
@@ -270,7 +270,7 @@ def right_operand_stream(
     boxes, order, loads = right_operand_loads(schedule)
     one = map_loads(accelerator, tensor, boxes, order)
     room = ceil_div(np.minimum(one.elements, boxes.elements[order]) * accelerator.precision.ifm, 8)
-    decode = decode_ps(accelerator, one.coded, accelerator.compression.feature_map.decoder_rate)
+    decode = codec_ps(accelerator, one.coded, accelerator.compression.feature_map.decoder_rate)
     return _kernel_stream(accelerator, loads, one, room, decode, known_before=False), one.traffic
 
 

@@ -27,8 +27,8 @@ def run_all(
 ) -> list[RunResult]:
     """Every batch of images through the network; `progress` is called with (batches done, batches).
 
-    Raises InputError when an image is missing, a layer fits into no buffer, or the trace cannot answer for the pruning or
-    for what a codec looks at.
+    Raises InputError when an image is missing, a layer fits into no buffer, or the trace cannot answer for the pruning
+    or for what a codec looks at.
     """
     check_codecs(trace, accelerator)
     if pruning is not None:

@@ -20,8 +20,7 @@ def way_out(batch: Batch, layer: Layer, stages: Sequence[Stage], schedule: Layer
     The tile passes the unit's lanes once with what was folded into the layer at recording (more often where the file
     says so); a stage keeps them as busy as it would alone, reading what arrives and its other operands, or writing,
     whichever is more, and the first takes elements straight from the array. Rows and columns of a stage go with those
-    of the OFM in proportion. The pruning unit compares what leaves, and the encoder
-    codes it.
+    of the OFM in proportion. The pruning unit compares what leaves.
     """
     accelerator, nest = batch.accelerator, schedule.nest
     unit, layers = accelerator.post_processing, batch.trace.layers
@@ -46,9 +45,6 @@ def way_out(batch: Batch, layer: Layer, stages: Sequence[Stage], schedule: Layer
     cycles = np.maximum(busy, ceil_div(output_boxes(schedule).elements, unit.lanes)) + ceil_div(extra, unit.lanes)
     if batch.pruned and accelerator.pruning.side == "ofm" and accelerator.pruning.comparators is not None:
         cycles = np.maximum(cycles, ceil_div(boxes.elements, accelerator.pruning.comparators))
-    encoder_rate = accelerator.compression.feature_map.encoder_rate
-    if stored.codec != "raw" and encoder_rate is not None:
-        cycles = np.maximum(cycles, np.ceil(boxes.elements / encoder_rate).astype(np.int64))
     return WayOut(stored, boxes, cycles, tuple(operands), elements)
 
 

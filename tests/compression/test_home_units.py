@@ -140,10 +140,9 @@ def test_units_do_not_overlap_and_never_take_more_than_raw(layout: LayoutName, u
     assert (tensor.unit_sizes.bits <= home.elements * 16).all()
     assert (-(-tensor.unit_sizes.bits // 8) <= home.room).all()
     dense = dataclasses.replace(tensor, nonzero=None)
-    assert dense.unit_sizes.raw.sum() >= np.prod(SHAPE[:3]) // home.count
     everything = boxes(tuple((0, size) for size in SHAPE))
-    lanes = lanes_of(layout, SHAPE[1])
-    if SHAPE[1] % lanes == 0:
+    if SHAPE[1] % lanes_of(layout, SHAPE[1]) == 0 and unit.kind != "line":  # nothing is padded
+        assert dense.unit_sizes.raw.all()
         assert stored_tiles(dense, everything).runs.length.sum() == np.prod(SHAPE) * 2
 
 
