@@ -38,13 +38,15 @@ class Codec(ABC):
     is up to the memory that it lies in (`unit_sizes`).
 
     streams: whether the units of a block follow each other in one stream of codes, which is decoded from its beginning;
-    else a unit is decoded on its own. needs_values: whether zero-maps are not enough. along_channels: whether it wants
+    else a unit is decoded on its own. needs_values: whether zero-maps are not enough; takes_values: whether it can do
+    with zero-maps, and does better with values. along_channels: whether it wants
     the input channels of a kernel side by side.
     """
 
     name: ClassVar[str]
     streams: ClassVar[bool] = False
     needs_values: ClassVar[bool] = False
+    takes_values: ClassVar[bool] = False
     along_channels: ClassVar[bool] = False
 
     @abstractmethod

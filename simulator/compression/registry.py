@@ -65,7 +65,7 @@ def compressed_bits(codec: str, values_or_map: npt.NDArray[Any], word_bits: int 
         raise InputError(f"codec '{codec}': word_bits is {word_bits}, expected 1 to 64")
     nonzero = tensor.reshape(1, 1, -1) != 0
     values = None
-    if coder.needs_values or (isinstance(coder, Entropy) and tensor.dtype != np.bool_):
+    if coder.needs_values or (coder.takes_values and tensor.dtype != np.bool_):
         values = _whole_numbers(codec, tensor, word_bits).reshape(1, 1, -1)
     units = Units.of(nonzero, values)
     data, index = coder.unit_bits(units, word_bits)

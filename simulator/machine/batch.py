@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.hardware.accelerator import Accelerator
+from simulator.machine.codec_needs import codes_values
 from simulator.machine.feature_map import StoredFeatureMap
 from simulator.machine.home_units import StorageUnit
 from simulator.machine.memory_map import MemoryMap
@@ -19,17 +20,20 @@ from simulator.trace.records import Layer, Shape
 from simulator.trace.trace import Trace
 
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class FeatureMaps:
     """One tensor of the batch as [N, C, H, W] maps; None where everything counts.
 
-    kept is [N, C, 1, 1] when the pruning unit flags whole feature maps.
+    kept is [N, C, 1, 1] when the pruning unit flags whole feature maps. values: whole numbers, None where the codec
+    does not look at them.
     """
 
     nonzero: Bools | None
     kept: Bools | None
+    values: Ints | None = None
 
 
 class Batch:
@@ -61,6 +65,7 @@ class Batch:
         self._layouts = tensor_layouts(trace, accelerator.layout)
         self._places = places(trace, accelerator)
         self._unit = _unit(accelerator)
+        self._codes_values = codes_values(trace, accelerator)
         self.memory: MemoryMap = MemoryMap(accelerator, self._places, None if beside is None else beside.memory)
 
     def repeated(self, frames: int) -> "Batch":
@@ -78,7 +83,10 @@ class Batch:
                 nonzero = np.stack([self.trace.nonzero(tensor, image) for image in self.images])
             if nonzero is not None and self.pruned:
                 kept = np.stack([kept_elements(self.accelerator.pruning, image) for image in nonzero])
-            self._maps[tensor] = FeatureMaps(nonzero, None if kept is None or kept.all() else kept)
+            values = None
+            if self._codes_values and not self.in_memory_from_outside(tensor):
+                values = np.stack([self.trace.values(tensor, image) for image in self.images])
+            self._maps[tensor] = FeatureMaps(nonzero, None if kept is None or kept.all() else kept, values)
         return self._maps[tensor]
 
     def release(self, layer_index: int) -> None:
@@ -152,6 +160,7 @@ class Batch:
             layout=self._layouts[tensor],
             part=self._part(tensor),
             unit=self._unit,
+            values=maps.values,
         )
 
     def _own(self, tensor: int) -> int:

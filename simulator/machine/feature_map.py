@@ -168,7 +168,12 @@ class StoredFeatureMap:
     def table_bytes(self) -> int:
         """Bytes of the whole table of sizes."""
         units = self.shape[0] * self.shape[1] * self.shape[2] if self.home_units is None else self.home_units.count
-        return -(-self.table_entry_bits * units // 8)
+        return -(-self.table_entry_bits * units // 8) + self.shared_bytes
+
+    @property
+    def shared_bytes(self) -> int:
+        """Bytes of a code table that all units share; 0 for most codecs."""
+        return -(-self.unit_sizes.shared // 8) if codec_of(self.codec).needs_values else 0
 
     def without_flags(self) -> "StoredFeatureMap":
         """The same tensor with nothing pruned."""
@@ -280,10 +285,17 @@ def _compressed_tiles(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> S
     return StoredTiles(
         merged(table, in_order=True),
         -(-_per_tile(owner, index_bits[block, last] - index_bits[block, first], count) // 8),
-        -(-_per_tile(owner, looked_up, count) * tensor.table_entry_bits // 8),
+        _table_bytes(tensor, _per_tile(owner, looked_up, count)),
         elements,
         _per_tile(owner, last - first, count) * tensor.unit_elements,
     )
+
+
+def _table_bytes(tensor: StoredFeatureMap, entries: Ints) -> Ints:
+    """Bytes of so many entries of the table for each tile; a code table comes with the first."""
+    size = -(-entries * tensor.table_entry_bits // 8)
+    size[:1] += tensor.shared_bytes
+    return size
 
 
 def _home_tiles(tensor: StoredFeatureMap, home: HomeUnits, pieces: Pieces, elements: Ints) -> StoredTiles:
@@ -295,7 +307,7 @@ def _home_tiles(tensor: StoredFeatureMap, home: HomeUnits, pieces: Pieces, eleme
     return StoredTiles(
         merged(table, in_order=True),
         -(-_per_tile(owner, index[unit], count) // 8),
-        -(-_per_tile(owner, np.ones_like(unit), count) * tensor.table_entry_bits // 8),
+        _table_bytes(tensor, _per_tile(owner, np.ones_like(unit), count)),
         elements,
         _per_tile(owner, home.elements[unit], count),
     )

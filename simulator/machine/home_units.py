@@ -184,14 +184,19 @@ class LineUnits:
 def home_sizes(
     home: HomeUnits, nonzero: Bools, values: Ints | None, codec: Codec, bits: int, unit: StorageUnit
 ) -> UnitSizes:
-    """The sizes of all units, [units] each: raw where the codec does not save a burst, if units fall back to that."""
+    """The sizes of all units, [units] each: raw where the codec does not save a burst, if units fall back to that.
+
+    Units of another length, at the edges, have another code table, where the codec has one.
+    """
     data, index, raw = np.zeros(home.count, np.int64), np.zeros(home.count, np.int64), np.zeros(home.count, np.bool_)
+    shared = 0
     values_of = itertools.repeat(None) if values is None else (part[:, None] for _, part in home.cut(values))
     for (number, part), known in zip(home.cut(nonzero), values_of, strict=False):
         units, burst_bits = Units.of(part[:, None], known), unit.burst * 8
         sizes = unit_sizes(codec, units, bits, raw_fallback=unit.falls_back(codec), granule_bits=burst_bits)
+        shared += sizes.shared
         data[number], index[number], raw[number] = sizes.data[:, 0], sizes.index[:, 0], sizes.raw[:, 0]
-    return UnitSizes(data, index, raw)
+    return UnitSizes(data, index, raw, shared)
 
 
 def _each_once(owner: Ints, unit: Ints, count: int) -> tuple[Ints, Ints]:
