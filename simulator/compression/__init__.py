@@ -9,7 +9,7 @@ Each codec is a module of its own; `registry` lists them.
 
 from simulator.compression.codec import Codec, CountedCodec, Units
 from simulator.compression.registry import codec_names, codec_of, compressed_bits, counted_codec_of
-from simulator.compression.unit_sizes import UnitSizes, stored_ratio, unit_sizes
+from simulator.compression.unit_sizes import UnitSizes, falls_back, stored_ratio, unit_sizes
 
 __all__ = [
     "Codec",
@@ -20,6 +20,7 @@ __all__ = [
     "codec_of",
     "compressed_bits",
     "counted_codec_of",
+    "falls_back",
     "stored_ratio",
     "unit_sizes",
 ]

@@ -26,19 +26,27 @@ class Units:
     positions: Callable[[], Bools]
     values: Callable[[], Ints] | None = None
 
+    @classmethod
+    def of(cls, nonzero: Bools, values: Ints | None = None) -> "Units":
+        """The units of a map [blocks, units, elements], and of its values where they are known."""
+        counts = np.count_nonzero(nonzero, axis=2).astype(np.int64)
+        return cls(nonzero.shape[2], counts, lambda: nonzero, None if values is None else lambda: values)
+
 
 class Codec(ABC):
     """How values are stored. `unit_bits` is what the format takes and nothing else: to store raw what it would enlarge
     is up to the memory that it lies in (`unit_sizes`).
 
     streams: whether the units of a block follow each other in one stream of codes, which is decoded from its beginning;
-    else a unit is decoded on its own. needs_values: whether zero-maps are not enough. along_channels: whether it wants
+    else a unit is decoded on its own. needs_values: whether zero-maps are not enough; takes_values: whether it can do
+    with zero-maps, and does better with values. along_channels: whether it wants
     the input channels of a kernel side by side.
     """
 
     name: ClassVar[str]
     streams: ClassVar[bool] = False
     needs_values: ClassVar[bool] = False
+    takes_values: ClassVar[bool] = False
     along_channels: ClassVar[bool] = False
 
     @abstractmethod

@@ -27,15 +27,16 @@ class Ebpc(Codec):
     def unit_bits(self, units: Units, word_bits: int) -> tuple[Ints, Ints]:
         """The bit planes of the values, and the stream of zeros."""
         assert units.values is not None
-        index = units.nonzeros.copy()
         values = units.values()
         nonzero = values != 0
-        if (units.nonzeros < units.elements).any():
+        nonzeros = np.count_nonzero(nonzero, axis=2).astype(np.int64)
+        index = nonzeros.copy()
+        if (nonzeros < units.elements).any():
             long = long_zero_runs(nonzero, BURST)
             codes = run_counts(nonzero) - trailing_zeros(nonzero)
             beyond = np.where(long.trailing, 0, (long.length - 1) // BURST)
             index += _RUN_BITS * (codes + per_unit(long, beyond, index.shape))
-        return plane_bits(values[nonzero], units.nonzeros, word_bits), index
+        return plane_bits(values[nonzero], nonzeros, word_bits), index
 
     def largest_bits(self, elements: int, word_bits: int) -> int:
         """Isolated zeros between values, or values alone, whose planes are all different."""

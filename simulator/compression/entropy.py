@@ -17,6 +17,7 @@ class Entropy(Codec):
     """
 
     name: ClassVar[str] = "entropy"
+    takes_values: ClassVar[bool] = True
 
     def unit_bits(self, units: Units, word_bits: int) -> tuple[Ints, Ints]:
         """Of known values all bits as values; of maps the non-zero values, and the entropy of their places."""

@@ -64,12 +64,10 @@ def compressed_bits(codec: str, values_or_map: npt.NDArray[Any], word_bits: int 
     if not 1 <= word_bits <= 64:
         raise InputError(f"codec '{codec}': word_bits is {word_bits}, expected 1 to 64")
     nonzero = tensor.reshape(1, 1, -1) != 0
-    counts = np.count_nonzero(nonzero, axis=2).astype(np.int64)
     values = None
-    if coder.needs_values or (isinstance(coder, Entropy) and tensor.dtype != np.bool_):
-        numbers = _whole_numbers(codec, tensor, word_bits).reshape(1, 1, -1)
-        values = lambda: numbers  # noqa: E731
-    units = Units(nonzero.size, counts, lambda: nonzero, values)
+    if coder.needs_values or (coder.takes_values and tensor.dtype != np.bool_):
+        values = _whole_numbers(codec, tensor, word_bits).reshape(1, 1, -1)
+    units = Units.of(nonzero, values)
     data, index = coder.unit_bits(units, word_bits)
     return int(data.sum() + index.sum()) + coder.shared_bits(units, word_bits)
 

@@ -15,7 +15,7 @@ from simulator.machine.batch import Batch
 from simulator.machine.buffer_access import buffer_stalls
 from simulator.machine.comparators import loaded_comparison_stalls
 from simulator.machine.dram import RequestCosts
-from simulator.machine.energy import PadCounts, layer_energy
+from simulator.machine.energy import CodedElements, PadCounts, layer_energy
 from simulator.machine.layer_costs import (
     FlagRuns,
     OperandTraffic,
@@ -67,6 +67,7 @@ class PreparedLayer:
     vector_elements: int
     comparisons: int
     pads: PadCounts
+    coded: CodedElements
     stay: OnChipUse
 
     def result(self, accelerator: Accelerator, timing: LayerTiming) -> LayerResult:
@@ -83,6 +84,7 @@ class PreparedLayer:
             gated=self.macs.gated,
             vector_elements=self.vector_elements,
             compared=self.comparisons,
+            coded=self.coded,
             duration_ps=timing.end_ps - timing.start_ps,
         )
         return LayerResult(
@@ -164,11 +166,20 @@ def prepare_layer(
         vector_elements=_vector_elements(layer, ifm_traffic, output_traffic) + out.elements,
         comparisons=batch.comparisons(leaving, ifm_traffic.elements),
         pads=pads,
+        coded=_coded(nest.two_activations, ifm_traffic, kernel_traffic, output_traffic),
         stay=OnChipUse(
             sum(map(batch.stays, leaving.inputs)),
             int(batch.stays(leaving.output)),
             batch.residence.held_bytes(layer_index),
         ),
+    )
+
+
+def _coded(two_activations: bool, ifm: OperandTraffic, kernel: OperandTraffic, output: OutputTraffic) -> CodedElements:
+    """What passes the codecs. The right operand of a product of two activations is a feature map."""
+    maps = ifm.coded + output.operands.coded
+    return CodedElements(
+        maps + (kernel.coded if two_activations else 0), 0 if two_activations else kernel.coded, output.ofm.coded
     )
 
 
