@@ -127,7 +127,7 @@ class ActivationBroadcast:
 
     def dense_cycles(self, window: Bools, kernel: Bools, convolution: Convolution) -> int:
         """The fullest PE has ⌈K / PEs⌉ entries in every column, and never waits."""
-        rows = -(-kernel.shape[1] // self.pes)
+        rows: int = -(-kernel.shape[1] // self.pes)
         return int(convolution.met_counts(window, kernel).sum()) * rows
 
     def expected_cycles(self, tile: TileSizes, ifm_density: float, kernel_density: float) -> Floats:

@@ -78,7 +78,7 @@ class ActivationLanes:
         groups, outputs, channels, r, s = kernel.shape
         rows, columns = convolution.outputs(window, kernel)
         bricks = groups * -(-channels // self.brick) * r * s * rows * columns
-        return bricks * -(-outputs // self.filters)
+        return int(bricks * -(-outputs // self.filters))
 
     def expected_cycles(self, tile: TileSizes, ifm_density: float, kernel_density: float) -> Floats:
         """The mean of a brick, as if all lanes had equal shares."""

@@ -119,7 +119,7 @@ class CartesianProduct:
             before = -(-max(0, reach - padding) // stride)
             sides.append((before, -(-tile // stride), -(-min(padding, reach) // stride)))
         (above, height, below), (left, width, right) = sides
-        return max(max(above, below) * max(left, right, width), height * max(left, right))
+        return int(max(max(above, below) * max(left, right, width), height * max(left, right)))
 
     def _phase(
         self,
@@ -176,10 +176,10 @@ class CartesianProduct:
 
     def dense_cycles(self, window: Bools, kernel: Bools, convolution: Convolution) -> int:
         """Whole tiles of activations by whole kernels; all channels take the same time."""
-        groups, outputs, channels = kernel.shape[:3]
+        groups, _, channels = kernel.shape[:3]
         one = self.cost(window[:1, :1], np.ones_like(kernel[:1, :, :1]), convolution)
         halo = one.losses["halo"] // self.multipliers
-        return groups * (channels * (one.cycles - halo) + halo)
+        return int(groups * (channels * (one.cycles - halo) + halo))
 
     def expected_cycles(self, tile: TileSizes, ifm_density: float, kernel_density: float) -> Floats:
         """Chunks of activations by chunks of weights in a whole PE, and the halo; no conflicts, nobody waits."""

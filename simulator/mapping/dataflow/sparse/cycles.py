@@ -84,7 +84,7 @@ def _groups(ifm: npt.NDArray[np.bool_], kernel: npt.NDArray[np.bool_]) -> int:
     groups, rest = divmod(ifm.shape[0], kernel.shape[1])
     if rest or groups == 0 or kernel.shape[0] % groups:
         raise InputError(f"kernel {kernel.shape} does not fit a feature map of {ifm.shape[0]} channels")
-    return groups
+    return int(groups)
 
 
 @cache
