@@ -78,7 +78,11 @@ def known_key(model: Any, key: str, dotted: str) -> Any:
         raise InputError(f"override '{dotted}': {_unknown_key(key, key, list(fields))}")
     annotation = fields[key].annotation
     options = [annotation, *getattr(annotation, "__args__", ())]
-    options += [inner for option in options for inner in getattr(get_args(option)[0] if get_args(option) else None, "__args__", ())]
+    options += [
+        inner
+        for option in options
+        for inner in getattr(get_args(option)[0] if get_args(option) else None, "__args__", ())
+    ]
     sections = tuple(dict.fromkeys(o for o in options if isinstance(o, type) and issubclass(o, BaseModel)))
     if len(sections) > 1 and all("kind" in section.model_fields for section in sections):
         return OneOf(sections)

@@ -225,7 +225,9 @@ def _array(
     work = array_work(schedule, batch.accelerator, working, tile_met, kernel_map)
     macs = mac_counts(schedule, zeros, met, kernel_map, working)
     cycles = int(work.cycles.sum())
-    statistical = cycles if tile_met is None and zeros.kernel != "skip" else _lanes_expected(schedule, batch, met, kernel_map)
+    statistical = (
+        cycles if tile_met is None and zeros.kernel != "skip" else _lanes_expected(schedule, batch, met, kernel_map)
+    )
     worked = macs.performed + macs.gated
     time = dense_array_time(cycles, batch.accelerator.macs, macs.effectual, worked, statistical)
     return work.cycles, macs, _per_step(schedule, work.accesses), _pad_counts(work.pads, macs), time

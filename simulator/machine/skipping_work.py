@@ -11,10 +11,10 @@ from simulator.hardware.accelerator import Accelerator
 from simulator.machine.array_time import ArrayTime
 from simulator.machine.work import ArrayWork, MacCounts, tile_sizes
 from simulator.mapping.dataflow.base import BufferAccesses, Ints, TileSizes
-from simulator.mapping.dataflow.sparse.base import Convolution, Scheme, SparseCost
+from simulator.mapping.dataflow.sparse.base import Convolution, Scheme, SparseCost, TileGrid, tile_costs
 from simulator.mapping.dataflow.sparse.registry import scheme_of
 from simulator.mapping.loop_nest import LoopNest
-from simulator.mapping.schedule import LayerSchedule
+from simulator.mapping.schedule import Blocks, LayerSchedule
 
 Bools = npt.NDArray[np.bool_]
 
@@ -41,7 +41,10 @@ def skipping_work(
     """
     nest, steps = schedule.nest, schedule.steps
     tiles = _Tiles(schedule, images, kernel_nonzero, scheme_of(accelerator.array))
-    costs = [tiles.cost(*step) for step in zip(*(index.tolist() for index in (steps.g, steps.k, steps.c, steps.s)), strict=True)]
+    costs = [
+        tiles.cost(*step)
+        for step in zip(*(index.tolist() for index in (steps.g, steps.k, steps.c, steps.s)), strict=True)
+    ]
 
     def each(name: str) -> Ints:
         return np.array([sum(getattr(cost, name) for cost in step) for step in costs], np.int64)
@@ -57,7 +60,8 @@ def skipping_work(
     nothing = np.zeros(steps.count, np.int64)
     accesses = BufferAccesses(each("ifm_reads"), each("kernel_reads"), nothing, sizes.ofm_elements)
     accesses = accesses.accumulating(np.where(steps.c > 0, sizes.ofm_elements, 0))
-    expected = tiles.scheme.expected_cycles(_as_run(nest, sizes), tiles.ifm_density, tiles.kernel_density)
+    density = tiles.ifm_density * _inside(nest)
+    expected = tiles.scheme.expected_cycles(_as_run(nest, sizes), density, tiles.kernel_density)
     return SkippingWork(
         ArrayWork(cycles, accesses, None),
         MacCounts(nest.macs, products, performed, gated, nest.macs - performed - gated),
@@ -72,6 +76,18 @@ def _as_run(nest: LoopNest, sizes: TileSizes) -> TileSizes:
     return dataclasses.replace(sizes, k=sizes.k * (nest.r * nest.s), r=1, s=1, stride=(1, 1))
 
 
+def _inside(nest: LoopNest) -> float:
+    """The share of what kernels meet that is not zero padding; sizes alone say so."""
+    if not nest.windowed:
+        return 1.0
+    share = 1.0
+    for axis, (positions, reach) in enumerate(((nest.p, nest.r), (nest.q, nest.s))):
+        first = np.arange(positions) * nest.stride[axis] - nest.padding[axis]
+        met = first[:, None] + np.arange(reach) * nest.dilation[axis]
+        share *= float(((met >= 0) & (met < nest.inputs[0][1 + axis])).mean())
+    return share
+
+
 class _Tiles:
     """The sub-maps of tiles, and what the scheme does with them."""
 
@@ -84,9 +100,13 @@ class _Tiles:
         self._planes = [_plane(nest, image) for image in images]
         kernels = np.ones((nest.g * nest.k, nest.c, nest.r, nest.s), np.bool_) if kernel is None else kernel
         self._kernels = kernels.reshape(nest.g, nest.k, nest.c, nest.r, nest.s)
+        if not nest.windowed:
+            self._kernels = self._kernels.transpose(0, 1, 3, 4, 2).reshape(nest.g, -1, nest.c, 1, 1)
         self.ifm_density = float(np.mean([1.0 if image is None else image.mean() for image in images]))
         self.kernel_density = float(self._kernels.mean())
-        self._known: dict[tuple[object, ...], SparseCost] = {}
+        self._known: dict[tuple[int, ...], list[list[SparseCost]]] = {}
+        turns = 1 if nest.windowed else nest.r * nest.s
+        self._grid = TileGrid(_ranges(schedule.outputs, turns), _ranges(schedule.channels, 1))
         self._dense = kernel is None and all(image is None for image in images)
 
     def cost(self, g: int, k: int, c: int, s: int) -> list[SparseCost]:
@@ -94,26 +114,21 @@ class _Tiles:
         schedule = self.schedule
         image, row, column = (int(index) for index in schedule.position_index(np.asarray(s)))
         first, last = int(schedule.images.start[image]), int(schedule.images.stop[image])
-        return [self._of_image(n % len(self._planes), g, k, c, row, column) for n in range(first, last)]
+        return [self._of_image(n % len(self._planes), g, row, column)[k][c] for n in range(first, last)]
 
-    def _of_image(self, image: int, g: int, k: int, c: int, row: int, column: int) -> SparseCost:
+    def _of_image(self, image: int, g: int, row: int, column: int) -> list[list[SparseCost]]:
+        """All tiles of output and input channels of a tile of groups and positions."""
         schedule, nest = self.schedule, self.schedule.nest
         groups = slice(int(schedule.groups.start[g]), int(schedule.groups.stop[g]))
-        outputs = slice(int(schedule.outputs.start[k]), int(schedule.outputs.stop[k]))
-        channels = slice(int(schedule.channels.start[c]), int(schedule.channels.stop[c]))
         rows = self._span(int(schedule.rows.start[row]), int(schedule.rows.stop[row]), 0)
         columns = self._span(int(schedule.columns.start[column]), int(schedule.columns.stop[column]), 1)
-        finishes = channels.stop == nest.c
-        key: tuple[object, ...] = (image, g, k, c, row, column)
+        key: tuple[int, ...] = (image, g, row, column)
         if self._dense:  # tiles of one size differ in their padding alone
-            sizes = [part.stop - part.start for part in (groups, outputs, channels, rows, columns)]
-            key = (*sizes, finishes, *self._edges(rows, 0), *self._edges(columns, 1))
+            sizes = [part.stop - part.start for part in (groups, rows, columns)]
+            key = (*sizes, *self._edges(rows, 0), *self._edges(columns, 1))
         if key not in self._known:
-            window = self._planes[image][groups, channels, rows, columns]
-            kernel = self._kernels[groups, outputs, channels]
-            if not nest.windowed:
-                kernel = kernel.transpose(0, 1, 3, 4, 2).reshape(kernel.shape[0], -1, kernel.shape[2], 1, 1)
-            self._known[key] = self.scheme.cost(window, kernel, dataclasses.replace(self.convolution, finishes=finishes))
+            window, kernel = self._planes[image][groups, :, rows, columns], self._kernels[groups]
+            self._known[key] = tile_costs(self.scheme, window, kernel, self.convolution, self._grid)
         return self._known[key]
 
     def _span(self, start: int, stop: int, axis: int) -> slice:
@@ -132,6 +147,11 @@ class _Tiles:
             return 0, 0
         before, size = nest.padding[axis], nest.inputs[0][1 + axis]
         return max(0, before - span.start), max(0, span.stop - before - size)
+
+
+def _ranges(blocks: Blocks, times: int) -> tuple[tuple[int, int], ...]:
+    pairs = zip((blocks.start * times).tolist(), (blocks.stop * times).tolist(), strict=True)
+    return tuple(pairs)
 
 
 def _plane(nest: LoopNest, image: Bools | None) -> Bools:

@@ -5,9 +5,10 @@ padding, and `kernel` [G, K, C, R, S]; G are groups with channels of their own. 
 was in every cycle: cycles · multipliers = products + all losses, exactly.
 """
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +125,42 @@ class Scheme(Protocol):
 
         With densities of 1 these are the cycles of a dense tile away from the edges of the feature map.
         """
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """Tiles of the output and of the input channels of each group, [start, stop) each, in order."""
+
+    outputs: tuple[tuple[int, int], ...]
+    channels: tuple[tuple[int, int], ...]
+
+
+@runtime_checkable
+class TileByTile(Protocol):
+    """A scheme that counts tiles of channels faster together than one by one."""
+
+    def tile_costs(
+        self, window: Bools, kernel: Bools, convolution: Convolution, tiles: TileGrid
+    ) -> list[list[SparseCost]]:
+        """The cost of every tile of output channels (outer list) and input channels."""
+
+
+def tile_costs(
+    scheme: Scheme, window: Bools, kernel: Bools, convolution: Convolution, tiles: TileGrid
+) -> list[list[SparseCost]]:
+    """The cost of every tile of output channels (outer list) and input channels of a layer's window.
+
+    Outputs are finished with the last tile of input channels.
+    """
+    if isinstance(scheme, TileByTile):
+        return scheme.tile_costs(window, kernel, convolution, tiles)
+
+    def cost(first: int, last: int, start: int, stop: int) -> SparseCost:
+        finishes = convolution.finishes and stop == kernel.shape[2]
+        part = dataclasses.replace(convolution, finishes=finishes)
+        return scheme.cost(window[:, start:stop], kernel[:, first:last, start:stop], part)
+
+    return [[cost(*outputs, *channels) for channels in tiles.channels] for outputs in tiles.outputs]
 
 
 def expected_chunks(elements: Ints | Floats, density: float, chunk: int) -> Floats:

@@ -19,6 +19,7 @@ each kind with each number is a table, and a channel's time is a product of two 
 reach over two or more kernel positions are looked at one by one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,16 +32,21 @@ from simulator.mapping.dataflow.sparse.base import (
     Floats,
     Ints,
     SparseCost,
+    TileGrid,
     expected_chunks,
     window_size,
 )
 from simulator.mapping.dataflow.sparse.chunks import (
     ActivationChunks,
     Codes,
+    WeightChunks,
     activation_chunks,
     crossing_cycles,
     weight_chunks,
 )
+
+_SEGMENTS_AT_ONCE = 1 << 16
+"""(channel, PE) pairs that are in memory together."""
 
 
 @dataclass(frozen=True)
@@ -60,44 +66,86 @@ class CartesianProduct:
         """rows · columns · activations · weights."""
         return self.rows * self.columns * self.activations * self.weights
 
-    def group_size(self, rows: int, columns: int) -> int:
-        """Output channels whose psums fit into a PE's accumulator, for an OFM of so many rows and columns."""
-        outputs = -(-rows // self.rows) * -(-columns // self.columns)
-        return max(1, self.accumulators // max(1, outputs))
-
     def cost(self, window: Bools, kernel: Bools, convolution: Convolution) -> SparseCost:
         """cycles · multipliers = products + outside + fragmentation + bank_conflicts + imbalance + halo."""
-        groups, outputs, channels, _, _ = kernel.shape
+        whole = TileGrid(((0, kernel.shape[1]),), ((0, kernel.shape[2]),))
+        return self.tile_costs(window, kernel, convolution, whole)[0][0]
+
+    def tile_costs(
+        self, window: Bools, kernel: Bools, convolution: Convolution, tiles: TileGrid
+    ) -> list[list[SparseCost]]:
+        """`cost` of every tile of output and input channels. Channels follow each other, and activations are cut into
+        chunks once for all output channels."""
+        groups, channels = len(kernel), kernel.shape[2]
         rows, columns = convolution.outputs(window, kernel)
-        group = min(outputs, self.group_size(rows, columns))
-        filters = np.minimum(group, outputs - np.arange(0, outputs, group))
-        counts = _Counts.none(groups * channels, self.rows * self.columns, len(filters))
-        by_channel = kernel.transpose(0, 2, 3, 4, 1).reshape(groups * channels, *kernel.shape[-2:], outputs)
-        plane = self._by_pe(window.reshape(groups * channels, *window.shape[-2:]))
-        for phase in _phases(convolution):
-            counts = counts + self._phase(plane, by_channel, convolution, phase, (rows, columns), group)
-        slowest = counts.cycles.max(axis=1, keepdims=True)
-        halo = groups * outputs * self._largest_rim(window, kernel, convolution) if convolution.finishes else 0
+        counts = self._by_channel(window, kernel, convolution, tiles.outputs).reshape(groups, channels, -1, 7)
+        rim = groups * self._largest_rim(window, kernel, convolution)
+        found: list[list[SparseCost]] = []
+        for number, (first, last) in enumerate(tiles.outputs):
+            outputs = last - first
+            turns = len(self._groups(outputs, rows, columns))
+            found.append([])
+            for start, stop in tiles.channels:
+                sums = counts[:, start:stop, number].sum(axis=(0, 1)).tolist()
+                halo = rim * outputs if convolution.finishes and stop == channels else 0
+                outside = groups * outputs * rows * columns
+                found[-1].append(self._cost(sums, halo, turns, groups, outside))
+        return found
+
+    def _cost(self, sums: Sequence[int], halo: int, turns: int, groups: int, outputs: int) -> SparseCost:
+        slowest, cycles, products, pairs, chunk_pairs, weights_read, activations = sums
         size = self.activations * self.weights
-        compute = int(slowest.sum())
         return SparseCost(
-            cycles=compute + halo,
+            cycles=slowest + halo,
             multipliers=self.multipliers,
-            products=counts.products,
+            products=products,
             losses={
-                "outside": counts.pairs - counts.products,
-                "fragmentation": counts.chunk_pairs * size - counts.pairs,
-                "bank_conflicts": (int(counts.cycles.sum()) - counts.chunk_pairs) * size,
-                "imbalance": int((slowest - counts.cycles).sum()) * size,
+                "outside": pairs - products,
+                "fragmentation": chunk_pairs * size - pairs,
+                "bank_conflicts": (cycles - chunk_pairs) * size,
+                "imbalance": slowest * self.multipliers - cycles * size,
                 "halo": halo * self.multipliers,
             },
-            performed=counts.products,
+            performed=products,
             gated=0,
-            ifm_reads=int(np.count_nonzero(window)) * len(filters),
-            kernel_reads=counts.weights_read,
-            psum_writes=groups * outputs * rows * columns,
-            notes={"output_channel_groups": len(filters) * groups},
+            ifm_reads=activations * turns,
+            kernel_reads=weights_read,
+            psum_writes=outputs,
+            notes={"output_channel_groups": turns * groups},
         )
+
+    def _groups(self, outputs: int, rows: int, columns: int) -> range:
+        """Where the groups of output channels begin whose psums fit into the accumulators, for an OFM of that size."""
+        own = -(-rows // self.rows) * -(-columns // self.columns)
+        return range(0, outputs, max(1, self.accumulators // max(1, own)))
+
+    def _by_channel(
+        self, window: Bools, kernel: Bools, convolution: Convolution, tiles: Sequence[tuple[int, int]]
+    ) -> Ints:
+        """Per channel of all groups and tile of output channels [G·C, tiles, 7]: cycles of the slowest PE and of all PEs,
+        products, pairs of an activation and a weight, pairs of chunks, weights read and activations read."""
+        size = convolution.outputs(window, kernel)
+        weights = kernel.transpose(0, 2, 3, 4, 1).reshape(-1, *kernel.shape[-2:], kernel.shape[1])
+        planes = window.reshape(-1, *window.shape[-2:])
+        block = max(1, _SEGMENTS_AT_ONCE // (self.rows * self.columns))
+        found = np.zeros((len(planes), len(tiles), 7), np.int64)
+        for first in range(0, len(planes), block):
+            own, plane = weights[first : first + block], self._by_pe(planes[first : first + block])
+            cycles: list[Ints | int] = [0] * len(tiles)
+            for phase in _phases(convolution):
+                part = _Phase.of(self, plane, own, convolution, phase, size)
+                for number, (start, stop) in enumerate(tiles if part is not None else ()):
+                    assert part is not None
+                    groups = self._groups(stop - start, *size)
+                    chunks = [part.weight_chunks(start, start + g, min(start + g + groups.step, stop)) for g in groups]
+                    cycles[number] = cycles[number] + part.cycles(chunks)
+                    found[first : first + block, number, 2:6] += part.others(chunks, start, stop)
+            for number, of_pes in enumerate(cycles):
+                if isinstance(of_pes, np.ndarray):
+                    found[first : first + block, number, 0] = of_pes.max(axis=1).sum(axis=1)
+                    found[first : first + block, number, 1] = of_pes.sum(axis=(1, 2))
+            found[first : first + block, :, 6] = np.count_nonzero(plane, axis=(1, 2, 3, 4))[:, None]
+        return found
 
     def _by_pe(self, plane: Bools) -> Bools:
         """[C, H, W] cut into tiles: [C, PE rows, PE columns, rows of a tile, columns of a tile]."""
@@ -120,59 +168,6 @@ class CartesianProduct:
             sides.append((before, -(-tile // stride), -(-min(padding, reach) // stride)))
         (above, height, below), (left, width, right) = sides
         return int(max(max(above, below) * max(left, right, width), height * max(left, right)))
-
-    def _phase(
-        self,
-        plane: Bools,
-        kernel: Bools,
-        convolution: Convolution,
-        phase: tuple[int, int],
-        outputs: tuple[int, int],
-        group: int,
-    ) -> "_Counts":
-        """What PEs do with the activations [C, PEs …] and weights [C, R, S, K] of one phase of the stride."""
-        stride, dilation = convolution.stride, convolution.dilation
-        acts = activation_chunks(plane, stride, phase, self.activations)
-        kernel_rows = [r for r in range(kernel.shape[1]) if r * dilation[0] % stride[0] == phase[0]]
-        kernel_columns = [s for s in range(kernel.shape[2]) if s * dilation[1] % stride[1] == phase[1]]
-        channels, pes = kernel.shape[0], self.rows * self.columns
-        starts = range(0, kernel.shape[3], group)
-        if not acts.total or not kernel_rows or not kernel_columns:
-            return _Counts.none(channels, pes, len(starts))
-        offsets = [(r * dilation[0], s * dilation[1]) for r in kernel_rows for s in kernel_columns]
-        own = kernel[:, kernel_rows][:, :, kernel_columns].reshape(channels, len(offsets), -1)
-        codes = np.stack([acts.code(offset, stride, outputs, self.banks) for offset in offsets])
-        times = bank_times(self.banks)
-        of_group = [weight_chunks(own[:, :, start : start + group], start, self.weights) for start in starts]
-        kinds = np.stack([chunks.kinds(times) for chunks in of_group], axis=2)  # [channels, offsets · kinds, groups]
-        cycles = np.rint(self._by_kind(acts, codes, kinds, times)).astype(np.int64)
-        for number, chunks in enumerate(of_group):
-            cycles[:, :, number] += crossing_cycles(acts, codes, chunks, times).reshape(channels, pes)
-        weights = own.sum(axis=2, dtype=np.int64)
-        present = np.stack([np.bincount(acts.channel, times.present[code], channels) for code in codes], axis=1)
-        act_chunks, act_count = (each.reshape(channels, pes).sum(axis=1) for each in (acts.chunks, acts.count))
-        chunk_count = sum(chunks.count for chunks in of_group)
-        return _Counts(
-            cycles,
-            int((present.astype(np.int64) * weights).sum()),
-            int((act_count * weights.sum(axis=1)).sum()),
-            int((act_chunks * chunk_count).sum()),
-            int((act_chunks * weights.sum(axis=1)).sum()),
-        )
-
-    def _by_kind(self, acts: ActivationChunks, codes: Codes, kinds: Ints, times: BankTimes) -> Floats:
-        """Cycles of chunks of weights at one kernel position: [channels, PEs, groups].
-
-        How often each kind meets each chunk of activations is known, so times are summed per PE and kind first.
-        """
-        channels, pes = len(kinds), self.rows * self.columns
-        of_kind = len(times.cycles[0])
-        used = np.flatnonzero(kinds.any(axis=(0, 2)))
-        sums = np.empty((channels, pes, len(used)))
-        for number, (offset, kind) in enumerate(zip(*np.divmod(used, of_kind), strict=True)):
-            of_chunk = times.cycles[:, kind][codes[offset]]
-            sums[:, :, number] = np.bincount(acts.segment, of_chunk, channels * pes).reshape(channels, pes)
-        return np.asarray(np.matmul(sums, kinds[:, used].astype(np.float64)))
 
     def dense_cycles(self, window: Bools, kernel: Bools, convolution: Convolution) -> int:
         """Whole tiles of activations by whole kernels; all channels take the same time."""
@@ -201,22 +196,85 @@ class CartesianProduct:
 
 
 @dataclass(frozen=True)
-class _Counts:
-    """cycles [channels, PEs, groups of output channels] without waiting; the others are sums."""
+class _Phase:
+    """The activations and weights of one phase of the stride, of a block of channels: chunks of activations with their
+    codes at each kernel position [positions, chunks], and weights [C, positions, K]. sums: what has been added up over
+    the chunks of activations, for all groups of output channels."""
 
-    cycles: Ints
-    products: int
-    pairs: int
-    chunk_pairs: int
-    weights_read: int
+    array: CartesianProduct
+    acts: ActivationChunks
+    codes: Codes
+    weights: Bools
+    times: BankTimes
+    sums: dict[int, Floats]
 
     @staticmethod
-    def none(channels: int, pes: int, groups: int) -> "_Counts":
-        return _Counts(np.zeros((channels, pes, groups), np.int64), 0, 0, 0, 0)
+    def of(
+        array: CartesianProduct,
+        plane: Bools,
+        kernel: Bools,
+        convolution: Convolution,
+        phase: tuple[int, int],
+        outputs: tuple[int, int],
+    ) -> "_Phase | None":
+        """Of planes [C, PEs …] and weights [C, R, S, K]; None where there is nothing to multiply."""
+        stride, dilation = convolution.stride, convolution.dilation
+        rows = [r for r in range(kernel.shape[1]) if r * dilation[0] % stride[0] == phase[0]]
+        columns = [s for s in range(kernel.shape[2]) if s * dilation[1] % stride[1] == phase[1]]
+        acts = activation_chunks(plane, stride, phase, array.activations)
+        if not acts.total or not rows or not columns:
+            return None
+        offsets = [(r * dilation[0], s * dilation[1]) for r in rows for s in columns]
+        codes = np.stack([acts.code(offset, stride, outputs, array.banks) for offset in offsets])
+        weights = kernel[:, rows][:, :, columns].reshape(len(kernel), len(offsets), -1)
+        return _Phase(array, acts, codes, weights, bank_times(array.banks), {})
 
-    def __add__(self, other: "_Counts") -> "_Counts":
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return _Counts(*(mine + theirs for mine, theirs in pairs))
+    def weight_chunks(self, start: int, first: int, last: int) -> WeightChunks:
+        """Those of output channels [first, last) of a tile that begins with `start`."""
+        return weight_chunks(self.weights[:, :, first:last], first - start, self.array.weights)
+
+    def cycles(self, groups: Sequence[WeightChunks]) -> Ints:
+        """Cycles of every PE for groups of output channels, without waiting: [channels, PEs, groups].
+
+        How often each kind of chunk of weights meets each chunk of activations is known, so that times are summed per PE
+        and kind first.
+        """
+        channels, pes = len(self.weights), self.array.rows * self.array.columns
+        kinds = np.stack(
+            [chunks.kinds(self.times) for chunks in groups], axis=2
+        )  # [channels, positions · kinds, groups]
+        used = np.flatnonzero(kinds.any(axis=(0, 2)))
+        sums = np.stack([self._sum(int(kind)) for kind in used], axis=1) if len(used) else np.zeros((channels * pes, 0))
+        of_kinds = np.matmul(sums.reshape(channels, pes, -1), kinds[:, used].astype(np.float64))
+        cycles = np.rint(of_kinds).astype(np.int64)
+        for number, chunks in enumerate(groups):
+            cycles[:, :, number] += crossing_cycles(self.acts, self.codes, chunks, self.times).reshape(channels, pes)
+        return np.asarray(cycles)
+
+    def _sum(self, kind: int) -> Floats:
+        """Cycles of all chunks of activations of every (channel, PE) with a kind of chunk at a kernel position."""
+        if kind not in self.sums:
+            position, of_chunk = divmod(kind, self.times.cycles.shape[1])
+            times = self.times.cycles[:, of_chunk][self.codes[position]]
+            self.sums[kind] = np.bincount(self.acts.segment, times, len(self.acts.count))
+        return self.sums[kind]
+
+    def others(self, groups: Sequence[WeightChunks], start: int, stop: int) -> Ints:
+        """Per channel [C, 4]: products, pairs, pairs of chunks and weights read, for output channels [start, stop)."""
+        channels = len(self.weights)
+        weights = self.weights[:, :, start:stop].sum(axis=2, dtype=np.int64)
+        of_channel = weights.sum(axis=1)
+        chunks, count = (each.reshape(channels, -1).sum(axis=1) for each in (self.acts.chunks, self.acts.count))
+        of_groups = np.sum([group.count for group in groups], axis=0)
+        products = (self._present() * weights).sum(axis=1)
+        return np.stack([products, count * of_channel, chunks * of_groups, chunks * of_channel], axis=1)
+
+    def _present(self) -> Ints:
+        """Activations that have an output at every kernel position: [C, positions]."""
+        if -1 not in self.sums:
+            counts = [np.bincount(self.acts.channel, self.times.present[c], len(self.weights)) for c in self.codes]
+            self.sums[-1] = np.stack(counts, axis=1).astype(np.float64)
+        return self.sums[-1].astype(np.int64)
 
 
 def _phases(convolution: Convolution) -> list[tuple[int, int]]:
