@@ -198,7 +198,8 @@ class CartesianProduct:
 @dataclass(frozen=True)
 class _Phase:
     """The activations and weights of one phase of the stride, of a block of channels: chunks of activations with their
-    codes at each kernel position [positions, chunks], and weights [C, positions, K]. sums: what has been added up over
+    codes at each kernel position [positions, chunks], and weights [C, positions, K]. present: activations that have an output at each
+    kernel position, [C, positions]. sums: what has been added up over
     the chunks of activations, for all groups of output channels."""
 
     array: CartesianProduct
@@ -206,6 +207,7 @@ class _Phase:
     codes: Codes
     weights: Bools
     times: BankTimes
+    present: Ints
     sums: dict[int, Floats]
 
     @staticmethod
@@ -227,7 +229,9 @@ class _Phase:
         offsets = [(r * dilation[0], s * dilation[1]) for r in rows for s in columns]
         codes = np.stack([acts.code(offset, stride, outputs, array.banks) for offset in offsets])
         weights = kernel[:, rows][:, :, columns].reshape(len(kernel), len(offsets), -1)
-        return _Phase(array, acts, codes, weights, bank_times(array.banks), {})
+        times = bank_times(array.banks)
+        present = [np.bincount(acts.channel, times.present[code], len(kernel)) for code in codes]
+        return _Phase(array, acts, codes, weights, times, np.stack(present, axis=1).astype(np.int64), {})
 
     def weight_chunks(self, start: int, first: int, last: int) -> WeightChunks:
         """Those of output channels [first, last) of a tile that begins with `start`."""
@@ -240,13 +244,13 @@ class _Phase:
         and kind first.
         """
         channels, pes = len(self.weights), self.array.rows * self.array.columns
-        kinds = np.stack(
-            [chunks.kinds(self.times) for chunks in groups], axis=2
-        )  # [channels, positions · kinds, groups]
-        used = np.flatnonzero(kinds.any(axis=(0, 2)))
-        sums = np.stack([self._sum(int(kind)) for kind in used], axis=1) if len(used) else np.zeros((channels * pes, 0))
-        of_kinds = np.matmul(sums.reshape(channels, pes, -1), kinds[:, used].astype(np.float64))
-        cycles = np.rint(of_kinds).astype(np.int64)
+        kinds = np.stack([chunks.kinds(self.times) for chunks in groups])  # [groups, channels, positions · kinds]
+        used = np.flatnonzero(kinds.any(axis=(0, 1)))
+        often = kinds[:, :, used].transpose(1, 0, 2).astype(np.float64)
+        sums = np.empty((channels, len(used), pes))
+        for number, kind in enumerate(used.tolist()):
+            sums[:, number] = self._sum(kind).reshape(channels, pes)
+        cycles = np.rint(np.matmul(often, sums)).astype(np.int64).transpose(0, 2, 1)
         for number, chunks in enumerate(groups):
             cycles[:, :, number] += crossing_cycles(self.acts, self.codes, chunks, self.times).reshape(channels, pes)
         return np.asarray(cycles)
@@ -255,8 +259,8 @@ class _Phase:
         """Cycles of all chunks of activations of every (channel, PE) with a kind of chunk at a kernel position."""
         if kind not in self.sums:
             position, of_chunk = divmod(kind, self.times.cycles.shape[1])
-            times = self.times.cycles[:, of_chunk][self.codes[position]]
-            self.sums[kind] = np.bincount(self.acts.segment, times, len(self.acts.count))
+            times = self.times.cycles[:, of_chunk].astype(np.float64)[self.codes[position]]
+            self.sums[kind] = np.asarray(np.bincount(self.acts.segment, times, len(self.acts.count)), np.float64)
         return self.sums[kind]
 
     def others(self, groups: Sequence[WeightChunks], start: int, stop: int) -> Ints:
@@ -266,15 +270,8 @@ class _Phase:
         of_channel = weights.sum(axis=1)
         chunks, count = (each.reshape(channels, -1).sum(axis=1) for each in (self.acts.chunks, self.acts.count))
         of_groups = np.sum([group.count for group in groups], axis=0)
-        products = (self._present() * weights).sum(axis=1)
+        products = (self.present * weights).sum(axis=1)
         return np.stack([products, count * of_channel, chunks * of_groups, chunks * of_channel], axis=1)
-
-    def _present(self) -> Ints:
-        """Activations that have an output at every kernel position: [C, positions]."""
-        if -1 not in self.sums:
-            counts = [np.bincount(self.acts.channel, self.times.present[c], len(self.weights)) for c in self.codes]
-            self.sums[-1] = np.stack(counts, axis=1).astype(np.float64)
-        return self.sums[-1].astype(np.int64)
 
 
 def _phases(convolution: Convolution) -> list[tuple[int, int]]:

@@ -47,11 +47,16 @@ class ActivationChunks:
             y, x = y // np.int32(stride[0]), x // np.int32(stride[1])
         there &= (y < outputs[0]) & (x < outputs[1])
         digit = ((y & 1) | ((x & 1) << 1) | (((x ^ y) & 2) << 1)) & ((banks - 1) >> 2)
-        digit = np.where(there, digit, ABSENT).astype(np.int16)
-        code = digit[:, 0].copy()
-        for place in range(1, DIGITS):
-            code += digit[:, place] * np.int16(BASE[place])
-        return code
+        return digits_code(np.where(there, digit, ABSENT))
+
+
+def digits_code(digits: Places) -> Codes:
+    """Digits [chunks, 4] as numbers of `BankTimes`."""
+    small = digits.astype(np.int16)
+    code = small[:, 0].copy()
+    for place in range(1, DIGITS):
+        code += small[:, place] * np.int16(BASE[place])
+    return code
 
 
 def activation_chunks(plane: Bools, stride: tuple[int, int], phase: tuple[int, int], size: int) -> ActivationChunks:
@@ -63,22 +68,27 @@ def activation_chunks(plane: Bools, stride: tuple[int, int], phase: tuple[int, i
         row = np.arange(pe_rows)[:, None] * height + np.arange(height)
         column = np.arange(pe_columns)[:, None] * width + np.arange(width)
         some = plane & (row % stride[0] == phase[0])[:, None, :, None] & (column % stride[1] == phase[1])[:, None, :]
-    segment, inside = np.divmod(np.flatnonzero(some), height * width)
-    pe_row, pe_column = np.divmod(segment % (pe_rows * pe_columns), pe_columns)
-    y, x = inside // width + pe_row * height, inside % width + pe_column * width
+    segment, inside = np.divmod(np.flatnonzero(some).astype(np.int32), np.int32(height * width))
     count = np.bincount(segment, minlength=segments)
-    chunks, chunk, place = _in_chunks(count, size)
+    chunks, place = _in_chunks(count, size)
+    pe_row, pe_column = np.divmod(np.arange(segments, dtype=np.int32) % (pe_rows * pe_columns), pe_columns)
+    y, x = np.divmod(np.arange(height * width, dtype=np.int32), width)
     rows, columns = np.full((2, int(chunks.sum()), DIGITS), -1, np.int32)
-    rows[chunk, place], columns[chunk, place] = y, x
+    rows.reshape(-1)[place] = y[inside] + (pe_row * height)[segment]
+    columns.reshape(-1)[place] = x[inside] + (pe_column * width)[segment]
     owner = np.repeat(np.arange(segments), chunks)
     return ActivationChunks(rows, columns, owner, owner // (pe_rows * pe_columns), chunks, count)
 
 
-def _in_chunks(count: Ints, size: int) -> tuple[Ints, Ints, Ints]:
-    """Lists of `count` elements cut into chunks: chunks of each list, and the chunk and place of every element."""
+def _in_chunks(count: Ints, size: int) -> tuple[Ints, Ints]:
+    """Lists of `count` elements cut into chunks of up to `size`: chunks of each list, and the place of every element
+    where each chunk has DIGITS places."""
     chunks = -(-count // size)
-    number = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-    return chunks, np.repeat(np.cumsum(chunks) - chunks, count) + number // size, number % size
+    ends = np.cumsum(count)
+    number = np.arange(int(ends[-1])) - np.repeat(ends - count, count)
+    if size < DIGITS:
+        number += number // size * (DIGITS - size)
+    return chunks, number + np.repeat(DIGITS * (np.cumsum(chunks) - chunks), count)
 
 
 @dataclass(frozen=True)
@@ -95,13 +105,14 @@ class WeightChunks:
     @property
     def crossing(self) -> Bools:
         """Chunks that reach over more than one kernel position."""
-        return np.asarray(self.position[:, 0] != self.position.max(axis=1))
+        first, second, third, last = self.position.T
+        return np.asarray((np.maximum(second, np.maximum(third, last)) > first))
 
     def kinds(self, times: BankTimes) -> Ints:
         """How many of the others there are of each kind: [channels, positions · kinds]."""
         own = ~self.crossing
         kinds = len(times.cycles[0])
-        kind = times.kind[self.k[own] @ BASE]
+        kind = times.kind[digits_code(self.k[own])]
         place = (self.owner[own] * self.positions + self.position[own, 0]) * kinds + kind
         counts = np.bincount(place, minlength=len(self.count) * self.positions * kinds)
         return counts.reshape(len(self.count), self.positions * kinds)
@@ -110,14 +121,14 @@ class WeightChunks:
 def weight_chunks(weights: Bools, first: int, size: int) -> WeightChunks:
     """The non-zeros of weights [C, kernel positions, K] in chunks; `first` is the number of the first output channel."""
     channels, positions, outputs = weights.shape
-    channel, inside = np.divmod(np.flatnonzero(weights), positions * outputs)
+    channel, inside = np.divmod(np.flatnonzero(weights).astype(np.int32), np.int32(positions * outputs))
     count = np.bincount(channel, minlength=channels)
-    chunks, chunk, place = _in_chunks(count, size)
-    position, k = (
-        np.full((int(chunks.sum()), DIGITS), -1, np.int32),
-        np.full((int(chunks.sum()), DIGITS), ABSENT, np.int32),
-    )
-    position[chunk, place], k[chunk, place] = inside // outputs, (first + inside % outputs) & 7
+    chunks, place = _in_chunks(count, size)
+    at, output = np.divmod(np.arange(positions * outputs, dtype=np.int32), outputs)
+    position = np.full((int(chunks.sum()), DIGITS), -1, np.int32)
+    k = np.full_like(position, ABSENT)
+    position.reshape(-1)[place] = at[inside]
+    k.reshape(-1)[place] = ((first + output) & 7)[inside]
     return WeightChunks(position, k, np.repeat(np.arange(channels), chunks), chunks, positions)
 
 
