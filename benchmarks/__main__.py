@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import dram, import_time, mapping, recording, scale_sim, simulating, skipping, zigzag
+from benchmarks import dram, images, import_time, mapping, recording, scale_sim, simulating, skipping, zigzag
 from benchmarks.environment import environment
 from benchmarks.options import Options
 from benchmarks.process import ROOT, ProcessError
@@ -15,6 +15,7 @@ from benchmarks.results import Row, markdown, text_line, write_json
 BENCHMARKS: dict[str, Callable[[Options], Iterator[Row]]] = {
     "import": import_time.run,
     "simulating": simulating.run,
+    "images": images.run,
     "recording": recording.run,
     "dram": dram.run,
     "mapping": mapping.run,

@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from simulator.compression import UnitSizes
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.codec_needs import codes_values
 from simulator.machine.comparators import compared_elements
@@ -29,12 +31,13 @@ class FeatureMaps:
     """One tensor of the batch as [N, C, H, W] maps; None where everything counts.
 
     kept is [N, C, 1, 1] when the pruning unit flags whole feature maps. values: whole numbers, None where the codec
-    does not look at them.
+    does not look at them. known_sizes: what of them has been coded, see `StoredFeatureMap`.
     """
 
     nonzero: Bools | None
     kept: Bools | None
     values: Ints | None = None
+    known_sizes: dict[Any, UnitSizes] = field(default_factory=dict)
 
 
 class Batch:
@@ -162,6 +165,7 @@ class Batch:
             part=self._part(tensor),
             unit=self._unit,
             values=maps.values,
+            known_sizes=maps.known_sizes,
         )
 
     def _own(self, tensor: int) -> int:

@@ -9,7 +9,7 @@ at its own address (see `home_units`).
 """
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -58,7 +58,8 @@ class StoredFeatureMap:
     (a flatten; images that count as groups). part: the first channel and the channels of the concatenation that the
     tensor was written into; addresses then count from the start of that. region: its place in DRAM, where that matters.
     on_chip: whether it stays on chip instead, laid out alike. unit: what is coded on its own. values: the elements as
-    whole numbers, for codecs that look at them.
+    whole numbers, for codecs that look at them. known_sizes: what has been coded before of the same maps, for all that
+    share it.
     """
 
     shape: tuple[int, int, int, int]
@@ -73,6 +74,7 @@ class StoredFeatureMap:
     on_chip: bool = False
     unit: StorageUnit = PACKED_ROWS
     values: Ints | None = None
+    known_sizes: dict[Any, UnitSizes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def blocks(self) -> Blocks:
@@ -124,9 +126,15 @@ class StoredFeatureMap:
         """Stored bits of every unit, packed rows as [N·blocks, H], and how many of them are index."""
         return self.unit_sizes.bits, self.unit_sizes.index
 
-    @cached_property
+    @property
     def unit_sizes(self) -> UnitSizes:
         """Sizes of every unit: [N·blocks, H] for packed rows, [units] at home. Padding counts as zeros."""
+        key = self.codec, self.bits, self.layout, self.part, self.unit, self.nonzero is None
+        if key not in self.known_sizes:
+            self.known_sizes[key] = self._coded()
+        return self.known_sizes[key]
+
+    def _coded(self) -> UnitSizes:
         if self.home_units is not None:
             nonzero = np.ones(self.shape, np.bool_) if self.nonzero is None else self.nonzero
             codec = codec_of(self.codec)
