@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import dram, import_time, mapping, recording, scale_sim, simulating, zigzag
+from benchmarks import compression, dram, import_time, mapping, recording, scale_sim, simulating, zigzag
 from benchmarks.environment import environment
 from benchmarks.options import Options
 from benchmarks.process import ROOT, ProcessError
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[Options], Iterator[Row]]] = {
     "recording": recording.run,
     "dram": dram.run,
     "mapping": mapping.run,
+    "compression": compression.run,
     "scale_sim": scale_sim.run,
     "zigzag": zigzag.run,
 }
