@@ -6,7 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import dram, images, import_time, mapping, recording, scale_sim, simulating, skipping, zigzag
+from benchmarks import (
+    compression,
+    dram,
+    images,
+    import_time,
+    mapping,
+    recording,
+    scale_sim,
+    simulating,
+    skipping,
+    zigzag,
+)
 from benchmarks.environment import environment
 from benchmarks.options import Options
 from benchmarks.process import ROOT, ProcessError
@@ -20,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[Options], Iterator[Row]]] = {
     "dram": dram.run,
     "mapping": mapping.run,
     "skipping": skipping.run,
+    "compression": compression.run,
     "scale_sim": scale_sim.run,
     "zigzag": zigzag.run,
 }

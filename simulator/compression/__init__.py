@@ -7,7 +7,7 @@
 Each codec is a module of its own; `registry` lists them.
 """
 
-from simulator.compression.codec import Codec, CountedCodec, Units
+from simulator.compression.codec import Codec, CountedCodec, Units, true_counts
 from simulator.compression.registry import codec_names, codec_of, compressed_bits, counted_codec_of
 from simulator.compression.unit_sizes import UnitSizes, falls_back, stored_ratio, unit_sizes
 
@@ -22,5 +22,6 @@ __all__ = [
     "counted_codec_of",
     "falls_back",
     "stored_ratio",
+    "true_counts",
     "unit_sizes",
 ]

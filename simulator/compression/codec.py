@@ -12,6 +12,13 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
+def true_counts(true: Bools) -> Ints:
+    """How many elements of each unit of a map [..., elements] are true."""
+    small = true.shape[-1] < 1 << 16
+    found: Ints = true.view(np.uint8).sum(axis=-1, dtype=np.uint16 if small else np.int64).astype(np.int64)
+    return found
+
+
 @dataclass(frozen=True)
 class Units:
     """Units of equal length, in blocks that lie apart in memory.
@@ -29,8 +36,7 @@ class Units:
     @classmethod
     def of(cls, nonzero: Bools, values: Ints | None = None) -> "Units":
         """The units of a map [blocks, units, elements], and of its values where they are known."""
-        counts = np.count_nonzero(nonzero, axis=2).astype(np.int64)
-        return cls(nonzero.shape[2], counts, lambda: nonzero, None if values is None else lambda: values)
+        return cls(nonzero.shape[2], true_counts(nonzero), lambda: nonzero, None if values is None else lambda: values)
 
 
 class Codec(ABC):

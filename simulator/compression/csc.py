@@ -29,7 +29,7 @@ class Csc(Codec):
         tokens = units.nonzeros.copy()
         if (units.nonzeros < units.elements).any():
             long = long_zero_runs(units.positions(), _REACH)
-            tokens += per_unit(long, np.where(long.trailing, 0, long.length // _REACH), tokens.shape)
+            tokens += per_unit(long.unit, np.where(long.trailing, 0, long.length // _REACH), tokens.shape)
         return tokens * word_bits, tokens * _INDEX_BITS
 
     def largest_bits(self, elements: int, word_bits: int) -> int:

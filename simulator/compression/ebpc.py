@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.compression.bit_planes import largest_plane_bits, plane_bits
-from simulator.compression.codec import Codec, Ints, Units
+from simulator.compression.codec import Codec, Ints, Units, true_counts
 from simulator.compression.zero_run_length import BURST
 from simulator.compression.zero_runs import long_zero_runs, per_unit, run_counts, trailing_zeros
 
@@ -29,13 +29,13 @@ class Ebpc(Codec):
         assert units.values is not None
         values = units.values()
         nonzero = values != 0
-        nonzeros = np.count_nonzero(nonzero, axis=2).astype(np.int64)
+        nonzeros = true_counts(nonzero)
         index = nonzeros.copy()
         if (nonzeros < units.elements).any():
             long = long_zero_runs(nonzero, BURST)
             codes = run_counts(nonzero) - trailing_zeros(nonzero)
             beyond = np.where(long.trailing, 0, (long.length - 1) // BURST)
-            index += _RUN_BITS * (codes + per_unit(long, beyond, index.shape))
+            index += _RUN_BITS * (codes + per_unit(long.unit, beyond, index.shape))
         return plane_bits(values[nonzero], nonzeros, word_bits), index
 
     def largest_bits(self, elements: int, word_bits: int) -> int:

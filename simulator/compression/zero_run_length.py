@@ -31,7 +31,7 @@ class ZeroRunLength(Codec):
             nonzero = units.positions()
             long = long_zero_runs(nonzero, BURST)
             beyond = _RUN_BITS * ((long.length - 1) // BURST) + long.length // BURST
-            index += _RUN_BITS * run_counts(nonzero) + per_unit(long, beyond, index.shape)
+            index += _RUN_BITS * run_counts(nonzero) + per_unit(long.unit, beyond, index.shape)
         return values, index
 
     def largest_bits(self, elements: int, word_bits: int) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compression import Units, UnitSizes, codec_of, unit_sizes
+from simulator.compression import Units, UnitSizes, codec_of, true_counts, unit_sizes
 from simulator.hardware.layout import LayoutName, lanes_of
 from simulator.machine.dram import RunTable
 from simulator.machine.home_units import PACKED_ROWS, HomeUnits, LineUnits, StorageUnit, TileUnits, home_sizes
@@ -140,11 +140,9 @@ class StoredFeatureMap:
             codec = codec_of(self.codec)
             return home_sizes(self.home_units, nonzero, self.values, codec, self.bits, self.unit)
         images, channels, height, width = self.shape
-        if self.nonzero is None:
-            counts = np.full((images, channels, height), width, np.int64)
-        else:
-            counts = np.count_nonzero(self.nonzero, axis=3).astype(np.int64)
-        in_unit = self.blocks.spread(counts).sum(axis=1, dtype=np.int64)
+        dense = np.full((images, channels, height), width, np.int64)
+        in_rows = dense if self.nonzero is None else true_counts(self.nonzero)
+        in_unit = self.blocks.spread(in_rows).sum(axis=1, dtype=np.int64)
         values = self.values
         units = Units(
             self.unit_elements,
