@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from simulator.commands.arguments import find_trace, output_folder, parsed_overrides, selected_images
-from simulator.commands.summary import heaviest_layers, pruning_text, totals_table
+from simulator.commands.summary import array_text, heaviest_layers, pruning_text, totals_table
 from simulator.commands.terminal import console, print_json, print_table, printable, progress
 from simulator.commands.trace import accuracy_text
 from simulator.errors import InputError
@@ -155,6 +155,8 @@ def _summarise(reports: "dict[str, Report]", trace: "Trace", text: "Console") ->
         text.print(f"note: {note}")
     text.print()
     print_table(text, totals_table(reports))
+    if where := array_text(report.totals):
+        text.print(f"\n{where}")
     shown = min(_MOST, len(report.layers))
     text.print(f"\nThe {shown} layers with most DRAM traffic:" if shown > 1 else "")
     print_table(text, heaviest_layers(reports, _MOST))
