@@ -86,5 +86,8 @@ class PackedKernels:
         whole = np.floor(self.size / np.maximum(length, 1))
         folds = np.where(whole >= 1, np.ceil(rows / np.maximum(whole, 1)), np.ceil(rows * length / self.size))
         folds = np.where(length > 0, folds, 0.0)
-        loads = np.ceil(rows * length / self.load_elements)
+        left = rows - np.floor(rows / np.maximum(whole, 1)) * whole
+        loads = np.floor(rows / np.maximum(whole, 1)) * np.ceil(whole * length / self.load_elements)
+        loads = loads + np.ceil(left * length / self.load_elements)
+        loads = np.where(whole >= 1, loads, np.ceil(rows * length / self.load_elements))
         return np.asarray(tile.n * folds * (tile.p * tile.q) + tile.n * loads, np.float64)
