@@ -6,7 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import dram, import_time, mapping, recording, scale_sim, simulating, zigzag
+from benchmarks import (
+    compression,
+    dram,
+    images,
+    import_time,
+    mapping,
+    recording,
+    scale_sim,
+    simulating,
+    skipping,
+    zigzag,
+)
 from benchmarks.environment import environment
 from benchmarks.options import Options
 from benchmarks.process import ROOT, ProcessError
@@ -15,9 +26,12 @@ from benchmarks.results import Row, markdown, text_line, write_json
 BENCHMARKS: dict[str, Callable[[Options], Iterator[Row]]] = {
     "import": import_time.run,
     "simulating": simulating.run,
+    "images": images.run,
     "recording": recording.run,
     "dram": dram.run,
     "mapping": mapping.run,
+    "skipping": skipping.run,
+    "compression": compression.run,
     "scale_sim": scale_sim.run,
     "zigzag": zigzag.run,
 }

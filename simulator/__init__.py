@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from simulator.hardware.accelerator import Accelerator
     from simulator.hardware.load import load_accelerator, preset_names
     from simulator.machine.pruning import DynamicPruning
+    from simulator.mapping.dataflow.sparse.cycles import sparse_cycles
     from simulator.report.compare import compare
     from simulator.report.report import Report
     from simulator.report.save import load_report, save_report
@@ -53,6 +54,7 @@ _HOMES = {
     "save_report": "simulator.report.save",
     "simulate": "simulator.api",
     "softmax_layer": "simulator.trace.shapes",
+    "sparse_cycles": "simulator.mapping.dataflow.sparse.cycles",
     "trace_from_layers": "simulator.trace.shapes",
     "trace_from_topology": "simulator.trace.topology",
     "trace_names": "simulator.trace.trace",
@@ -94,6 +96,7 @@ __all__ = [
     "save_report",
     "simulate",
     "softmax_layer",
+    "sparse_cycles",
     "trace_from_layers",
     "trace_from_topology",
     "trace_names",

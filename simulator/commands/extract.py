@@ -74,6 +74,10 @@ def extract(
     side: Annotated[
         Literal["ofm", "ifm"], typer.Option("--side", help="Prune when a layer writes, or when the next one reads.")
     ] = "ofm",
+    values: Annotated[
+        int | None,
+        typer.Option("--values", metavar="BITS", help="Store every value too, in 2 to 16 bits, for codecs of values."),
+    ] = None,
     shapes_only: Annotated[
         bool, typer.Option("--shapes-only", help="Record sizes alone: no images, no weights, no zero-maps.")
     ] = False,
@@ -81,8 +85,8 @@ def extract(
     """Record a trace: what a network does on images (needs PyTorch).
 
     The trace holds the graph, where every feature map is zero on every image, the accuracy (with --labels), and where
-    all of it came from. With --epsilon, dynamic pruning happens inside the forward pass, so that later layers and the
-    accuracy feel it. Interrupting leaves no file.
+    all of it came from; with --values 8 also every value in 8 bits, for codecs such as ebpc. With --epsilon, dynamic
+    pruning happens inside the forward pass, so that later layers and the accuracy feel it. Interrupting leaves no file.
 
     \b
     Examples:
@@ -94,7 +98,7 @@ def extract(
     need_torch("extraction")
     command = command_line(context, _PATHS)
     if shapes_only:
-        _refuse_with_shapes(images, labels, weights, select, epsilon, epsilon_file)
+        _refuse_with_shapes(images, labels, weights, select, epsilon, epsilon_file, values)
         trace = _shapes(network, name, out, {"command": command, **made_by()})
         _report(trace, out)
         return
@@ -136,6 +140,7 @@ def extract(
                 rule=rule,
                 side=side,
                 calibration=None if calibrating is None else batches(calibrating, model.preprocessing, batch_size),
+                value_bits=values,
                 out=out,
                 provenance=provenance,
                 progress=lambda done, _: advance(done, len(chosen)),
@@ -144,7 +149,7 @@ def extract(
 
 
 def _refuse_with_shapes(*given: object) -> None:
-    options = ("--images", "--labels", "--weights", "--select", "--epsilon", "--epsilon-file")
+    options = ("--images", "--labels", "--weights", "--select", "--epsilon", "--epsilon-file", "--values")
     for option, value in zip(options, given, strict=True):
         if value is not None:
             raise InputError(f"{option} does not go with --shapes-only, which looks at sizes alone")

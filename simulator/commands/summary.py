@@ -15,6 +15,7 @@ from simulator.commands.quantities import (
     significant,
 )
 from simulator.commands.terminal import printable, table
+from simulator.machine.array_time import ARRAY_TIMES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -98,6 +99,23 @@ def component_name(component: str) -> str:
     names = {"dram": "DRAM", "dram_background": "DRAM background", "mac": "MACs", "mac_gated": "gated MACs"}
     words = names.get(component, component.replace("_", " "))
     return words.replace("ifm", "IFM").replace("ofm", "OFM")
+
+
+def array_text(totals: Mapping[str, float]) -> str:
+    """Where the array's cycles went in one line, the largest share first; empty where it did nothing."""
+    names = {
+        "ineffectual": "zeros multiplied",
+        "bank_conflicts": "bank conflicts",
+        "outside": "products outside of the OFM",
+    }
+    parts = {name: totals.get(f"array_{name}_cycles", 0) for name in ARRAY_TIMES}
+    whole = sum(parts.values())
+    if not whole:
+        return ""
+    shares = sorted(((value / whole, names.get(name, name)) for name, value in parts.items() if value), reverse=True)
+    line = ", ".join(f"{percent_text(share)} {name}" for share, name in shares)
+    error = totals["statistical_error_percent"]
+    return f"array cycles: {line}" + (f"; densities alone say {error:+.1f} %" if round(error, 1) else "")
 
 
 def _add_row(rows: "Table", label: str, values: Sequence[float], show: Show) -> None:

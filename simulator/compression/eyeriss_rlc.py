@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compression.codec import Bools, Codec, Ints, Units
+from simulator.compression.codec import Bools, Codec, Ints, Units, true_counts
+from simulator.compression.zero_runs import long_zero_runs, per_unit, trailing_zeros
 
 _RUN_BITS = 5
 _COVERED = 1 << _RUN_BITS
@@ -48,7 +49,7 @@ class EyerissRlc(Codec):
         packed, per_word = _word(word_bits)
         return -(-elements // per_word) * packed
 
-    def zero_bits(self, zeros: npt.ArrayLike, index_bits: npt.ArrayLike, word_bits: int) -> Ints:
+    def zero_bits(self, zeros: npt.ArrayLike, word_bits: int) -> Ints:
         """A token for every 32 of them, as in a long run."""
         packed, per_word = _word(word_bits)
         return np.asarray(zeros, np.int64) * packed // (per_word * _COVERED)
@@ -67,22 +68,18 @@ def tokens_per_unit(nonzero: Bools) -> Ints:
     last of these; what is left of the gap at the end of a block makes one more.
     """
     blocks, units, elements = nonzero.shape
-    length = units * elements
-    places = np.flatnonzero(nonzero)
-    first = np.arange(blocks, dtype=np.int64) * length
-    # Gaps by the place before them: those in front of non-zero elements, then the one that ends each block.
-    before = np.maximum(np.concatenate([[-1], places[:-1]])[: len(places)], places // length * length - 1)
-    behind = np.searchsorted(places, first + length) - 1
-    last = np.maximum(np.where(behind >= 0, places[behind], -1), first - 1) if len(places) else first - 1
-    trailing = first + length - 1 - last
-    before = np.concatenate([before, last])
-    full = np.concatenate([places - before[: len(places)] - 1, trailing]) // _COVERED
-    long = np.flatnonzero(full)
-    number = np.arange(full[long].sum()) - np.repeat(np.cumsum(full[long]) - full[long], full[long])
-    inside = np.repeat(before[long], full[long]) + (number + 1) * _COVERED
-    tokens: Ints = np.asarray(np.count_nonzero(nonzero, axis=2), np.int64)
-    tokens += np.bincount(inside // elements, minlength=blocks * units).reshape(blocks, units)
-    tokens[:, -1] += trailing % _COVERED > 0
+    tokens = true_counts(nonzero)
+    stream = nonzero.reshape(blocks, units * elements)
+    long = long_zero_runs(stream, _COVERED)
+    full = long.length // _COVERED
+    run = np.repeat(np.arange(len(full)), full)
+    number = np.arange(len(run)) - np.repeat(np.cumsum(full) - full, full)
+    inside = long.start[run] + (number + 1) * _COVERED - 1
+    tokens += per_unit(long.unit[run] * units + inside // elements, np.ones_like(inside), tokens.shape)
+    ends_whole = long.unit[long.trailing & (long.length % _COVERED == 0)]
+    rest = trailing_zeros(stream)
+    rest[ends_whole] = False
+    tokens[:, -1] += rest
     return tokens
 
 

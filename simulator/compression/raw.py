@@ -21,7 +21,11 @@ class Raw(CountedCodec):
         """None."""
         return np.zeros(np.shape(nonzeros), np.int64)
 
-    def zero_bits(self, zeros: npt.ArrayLike, index_bits: npt.ArrayLike, word_bits: int) -> Ints:
+    def largest_bits(self, elements: int, word_bits: int) -> int:
+        """All elements."""
+        return elements * word_bits
+
+    def zero_bits(self, zeros: npt.ArrayLike, word_bits: int) -> Ints:
         """All of theirs."""
         return np.asarray(zeros, np.int64) * word_bits
 

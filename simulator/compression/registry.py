@@ -7,12 +7,22 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.compression.bitmap import Bitmap
-from simulator.compression.codec import Codec, CountedCodec, Units
+from simulator.compression.bpc import Bpc
+from simulator.compression.codec import Codec, CountedCodec, Ints, Units
+from simulator.compression.csc import Csc
+from simulator.compression.ebpc import Ebpc
+from simulator.compression.entropy import Entropy
 from simulator.compression.eyeriss_rlc import EyerissRlc
+from simulator.compression.huffman import Huffman
+from simulator.compression.n_of_m import NOfM
 from simulator.compression.raw import Raw
+from simulator.compression.zero_run_length import ZeroRunLength
 from simulator.errors import InputError
 
-_CODECS: dict[str, Codec] = {codec.name: codec for codec in (Raw(), Bitmap(), EyerissRlc())}
+_CODECS: dict[str, Codec] = {
+    codec.name: codec
+    for codec in (Raw(), Bitmap(), EyerissRlc(), ZeroRunLength(), Csc(), NOfM(), Bpc(), Ebpc(), Huffman(), Entropy())
+}
 
 
 def codec_names() -> tuple[str, ...]:
@@ -38,17 +48,43 @@ def counted_codec_of(name: str) -> CountedCodec:
 
 
 def compressed_bits(codec: str, values_or_map: npt.NDArray[Any], word_bits: int = 16) -> int:
-    """Bits of a tensor that is stored as one piece, in the order of its elements, index included.
+    """Bits of a tensor that is coded as one piece, in the order of its elements, index and code table included.
 
-    values_or_map: the values, or booleans that say which are not zero, of any shape. word_bits: bits of a value.
-    Raises InputError for an unknown codec, an empty tensor, or words outside 1 to 64 bits.
+    The size of the format itself: what it enlarges is larger than raw here. values_or_map: the values, or booleans that
+    say which are not zero, of any shape. word_bits: bits of a value. Codecs that look at values (`ebpc`, `huffman`, and
+    `entropy` where it is given any) take whole numbers that fit into words, signed or not; floating-point values are
+    to be quantised first.
+
+    Raises InputError for an unknown codec, an empty tensor, words outside 1 to 64 bits, and values that are missing,
+    not whole numbers or too wide.
     """
-    coder = codec_of(codec)
-    nonzero = np.asarray(values_or_map).reshape(1, 1, -1) != 0
-    if not nonzero.size:
+    coder, tensor = codec_of(codec), np.asarray(values_or_map)
+    if not tensor.size:
         raise InputError(f"codec '{codec}': the tensor has no elements")
     if not 1 <= word_bits <= 64:
         raise InputError(f"codec '{codec}': word_bits is {word_bits}, expected 1 to 64")
-    counts = np.count_nonzero(nonzero, axis=2).astype(np.int64)
-    data, index = coder.unit_bits(Units(nonzero.size, counts, lambda: nonzero), word_bits)
-    return int(data.sum() + index.sum())
+    nonzero = tensor.reshape(1, 1, -1) != 0
+    values = None
+    if coder.needs_values or (coder.takes_values and tensor.dtype != np.bool_):
+        values = _whole_numbers(codec, tensor, word_bits).reshape(1, 1, -1)
+    units = Units.of(nonzero, values)
+    data, index = coder.unit_bits(units, word_bits)
+    return int(data.sum() + index.sum()) + coder.shared_bits(units, word_bits)
+
+
+def _whole_numbers(codec: str, tensor: npt.NDArray[Any], word_bits: int) -> Ints:
+    """The values as whole numbers of so many bits; of unsigned ones beyond 63 bits those with the same bits."""
+    if tensor.dtype == np.bool_:
+        raise InputError(f"codec '{codec}' codes values, found a map of booleans that only says which are not zero")
+    if tensor.dtype.kind not in "iu":
+        raise InputError(
+            f"codec '{codec}' codes whole numbers of {word_bits} bits, "
+            f"found values of type {tensor.dtype}; quantise them first"
+        )
+    least, most = int(tensor.min()), int(tensor.max())
+    low, high = (-(1 << word_bits - 1), (1 << word_bits - 1) - 1) if least < 0 else (0, (1 << word_bits) - 1)
+    if least < low or most > high:
+        raise InputError(
+            f"codec '{codec}': values from {least} to {most} do not fit into {word_bits} bits, expected {low} to {high}"
+        )
+    return tensor.astype(np.int64)

@@ -18,6 +18,7 @@ from simulator.extract.dispatch import plain_attention
 from simulator.extract.plan import Plan, make_plan
 from simulator.extract.pruning_hook import DynamicPruning, Granularity, Rule, Side
 from simulator.extract.pruning_request import PruningRequest
+from simulator.extract.quantise import check_value_bits
 from simulator.extract.recorder import ChannelMaxima, Recorder
 from simulator.extract.scores import Labels, Scores
 from simulator.extract.tracer import trace_graph
@@ -41,6 +42,7 @@ def extract(
     rule: Rule = "all",
     side: Side = "ofm",
     calibration: Batches | None = None,
+    value_bits: int | None = None,
     out: str | Path | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -51,12 +53,15 @@ def extract(
     epsilon switches dynamic pruning on: a number for all layers, or numbers by layer name (others are not pruned);
     with `relative` it is multiplied by the layer's mean channel maximum |x| over `calibration` (default: the images
     themselves). granularity, tile (rows, columns), rule and side say what is compared with epsilon and where, as in
-    `RecordedPruning`. progress is called after each batch with the images done and their total (0 when unknown).
+    `RecordedPruning`. value_bits: the trace also holds every value, quantised to so many bits (`quantised`), for codecs
+    that look at them; it is then several times as large. progress is called after each batch with the images done and
+    their total (0 when unknown).
 
     Raises InputError, with nothing written, when the arguments contradict each other, a layer or class does not exist,
     there are not as many labels as images, the network fails on the images or chooses its operators by them.
     """
     request = _request(epsilon, relative, granularity, tile, rule, side, calibration)
+    check_value_bits(value_bits)
     scores = Scores(labels)
     total = image_count(batches, scores.label_count)
     if request is not None and relative and calibration is None:
@@ -72,7 +77,7 @@ def extract(
             seen = checked_batches(batches if calibration is None else calibration, model, "calibration")
             epsilons = request.scaled(epsilons, _channel_maxima(model, plan, seen, name, side))
         pruning = None if request is None else request.resolved(epsilons)
-        recorder = Recorder(name, plan, spool, pruning)
+        recorder = Recorder(name, plan, spool, pruning, value_bits)
         images = chain([first], images)
         del first
         count = 0
@@ -92,6 +97,7 @@ def extract(
             accuracy=scores.accuracy(count, 1.0 if pruning is not None and pruning.changes_nothing else None),
             pruning=None if request is None or pruning is None else request.record(pruning.epsilons),
             provenance=_provenance(plan, provenance),
+            value_bits=value_bits,
         )
         not_needed = {f"map/{tensor}" for tensor in zero_free}
         if isinstance(spool, TraceSpool):

@@ -12,6 +12,7 @@ from simulator.extract.dispatch import OperatorMode
 from simulator.extract.packer import MapPacker
 from simulator.extract.plan import IfmCopy, Plan, Recording, Step
 from simulator.extract.pruning_hook import DynamicPruning
+from simulator.extract.quantise import quantised
 from simulator.extract.views import EXAMPLES, is_transparent
 
 Array = npt.NDArray[Any]
@@ -49,12 +50,21 @@ _NONNEGATIVE = (("relu",), ("relu6",), ("sigmoid",))
 class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
     """Runs a network along a plan, prunes on the way and hands every stored tensor's arrays to `sink`, if any."""
 
-    def __init__(self, name: str, plan: Plan, sink: Sink | None, pruner: DynamicPruning | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        plan: Plan,
+        sink: Sink | None,
+        pruner: DynamicPruning | None = None,
+        value_bits: int | None = None,
+    ) -> None:
+        """value_bits: the width of the values to record beside the zero-maps, None for none."""
         super().__init__()
         self._name = name
         self._plan = plan
         self._sink = sink
         self._pruner = pruner
+        self._value_bits = value_bits
         self._packer = MapPacker()
         self._nonnegative = frozenset(layer.output for layer in plan.layers if layer.fused[-1:] in _NONNEGATIVE)
         self._prunable = frozenset(plan.prunable if pruner is not None and pruner.side == "ofm" else ())
@@ -174,6 +184,8 @@ class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
             self._sink.append(f"map/{tensor}", packed)
             self._sink.append(f"nonzero/{tensor}", nonzero)
             self._sink.append(f"max/{tensor}", maximum)
+            if self._value_bits is not None:
+                self._sink.append(f"values/{tensor}", quantised(maps, self._value_bits))
 
 
 def _without_padding(maps: torch.Tensor, padding: tuple[int, int, int, int]) -> torch.Tensor:

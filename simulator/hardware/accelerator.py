@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from simulator.hardware.array import Array
 from simulator.hardware.buffer import Buffers
+from simulator.hardware.compression import Compression
 from simulator.hardware.dram import Dma, Dram
 from simulator.hardware.layout import Layout, NameOrSection
 from simulator.hardware.mapping import Mapping
@@ -16,16 +17,6 @@ from simulator.hardware.on_chip import OnChip
 from simulator.hardware.post_processing import PostProcessing
 from simulator.hardware.section import Positive, Section
 from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules, Picoseconds
-
-KernelCodec = Literal["raw", "bitmap"]
-FeatureMapCodec = Literal["raw", "bitmap", "eyeriss_rlc"]
-
-
-class Compression(Section):
-    """How tensors are stored in DRAM. The network's own input comes from outside and is always raw."""
-
-    feature_map: FeatureMapCodec = "raw"
-    kernel: KernelCodec = "raw"
 
 
 class PruningUnit(Section):
@@ -130,4 +121,14 @@ class Accelerator(Section):
     def _check(self) -> Self:
         if self.clock <= 0:
             raise ValueError("clock must be more than 0 Hz")
+        stored = self.compression.feature_map
+        if stored.unit == "line" and stored.line_bytes % self.dram.burst:
+            raise ValueError(
+                f"compression.feature_map: a line ({stored.line_bytes} B) must be whole bursts of {self.dram.burst} B"
+            )
+        if stored.unit == "line" and stored.line_bytes * 8 % self.precision.ofm:
+            raise ValueError(
+                f"compression.feature_map: a line ({stored.line_bytes} B) must hold whole elements of "
+                f"{self.precision.ofm} bit"
+            )
         return self

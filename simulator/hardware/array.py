@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from simulator.hardware.section import Positive, Section
+from simulator.hardware.skipping import ONE_MAC, Skipping
 from simulator.hardware.units import Bits, Picojoules
 
 ZeroHandling = Literal["none", "gate", "skip"]
@@ -96,6 +97,8 @@ class Array(Section):
     timing: `strict` runs folds one after the other, as SCALE-Sim counts them; `pipelined` loads the next fold while one
     runs. local_reuse, for `dataflow: spatial`: operands that the PEs keep for a whole tile, so that each element leaves
     its buffer once per tile; the others leave it at every use.
+    skipping, for `dataflow: zero_skipping`: the way in which the array exploits zeros, which says what zeros of both
+    operands do.
     """
 
     rows: Positive
@@ -108,13 +111,16 @@ class Array(Section):
     fold_load_rows: Positive = 1
     fold_stride: bool = False
     winograd: bool = False
-    dataflow: Literal["weight_stationary", "output_stationary", "input_stationary", "row_stationary", "spatial"]
+    dataflow: Literal[
+        "weight_stationary", "output_stationary", "input_stationary", "row_stationary", "spatial", "zero_skipping"
+    ]
     timing: Literal["pipelined", "strict"] = "pipelined"
     unroll: Unroll | None = None
     local_reuse: tuple[Literal["ifm", "kernel"], ...] = ()
     scratch_pads: ScratchPads | None = None
     delivery: Delivery | None = None
     zeros: Zeros = Zeros()
+    skipping: Skipping | None = None
 
     @property
     def macs(self) -> int:
@@ -135,7 +141,8 @@ class Array(Section):
     def _check(self) -> Self:
         if (self.dataflow == "spatial") != (self.unroll is not None):
             raise ValueError("'unroll' belongs to dataflow: spatial, and dataflow: spatial needs it")
-        if self.dataflow != "spatial" and self.macs_per_pe != 1:
+        self._check_skipping()
+        if self.dataflow not in ("spatial", "zero_skipping") and self.macs_per_pe != 1:
             raise ValueError(f"macs_per_pe must be 1 for dataflow: {self.dataflow}, found {self.macs_per_pe}")
         for key in ("fold_stride", "winograd"):
             if self.dataflow != "spatial" and getattr(self, key):
@@ -167,3 +174,26 @@ class Array(Section):
             if not axes:
                 raise ValueError("'unroll' names no loop dimension")
         return self
+
+    def _check_skipping(self) -> None:
+        if (self.dataflow == "zero_skipping") != (self.skipping is not None):
+            raise ValueError("'skipping' belongs to dataflow: zero_skipping, and dataflow: zero_skipping needs it")
+        if self.skipping is None:
+            return
+        kind = self.skipping.kind
+        if self.zeros != Zeros():
+            raise ValueError(f"zeros: skipping: {kind} says already what zeros of both operands do")
+        if self.count > 1 or self.macs_by_bits or self.timing == "strict":
+            raise ValueError(f"skipping: {kind} works on one array without macs_by_bits and timing: strict")
+        if kind in ONE_MAC and self.macs_per_pe != 1:
+            raise ValueError(f"macs_per_pe must be 1 for skipping: {kind}, found {self.macs_per_pe}")
+        if self.skipping.kind == "cartesian_product":
+            products = self.skipping.activations * self.skipping.weights
+            if self.macs_per_pe != products:
+                raise ValueError(
+                    f"macs_per_pe must be {products}, activations · weights of skipping: {kind}, found {self.macs_per_pe}"
+                )
+        if self.skipping.kind == "structured_kernels" and self.skipping.nonzeros >= self.skipping.group:
+            raise ValueError(
+                f"skipping: nonzeros must be less than group ({self.skipping.group}), found {self.skipping.nonzeros}"
+            )

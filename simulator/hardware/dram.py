@@ -124,6 +124,8 @@ class Dma(Section):
     yet. arbitration: `round_robin`, or `priority` in the order of `priority`. prefetch: tiles that a stream may have
     asked for at a time, as far as its buffer has room. prefetch_kernels: whether a layer's first kernel tile comes
     while the layers before it still run, once these have asked for all their loads and leave it room in the buffer.
+    prefetch_layers: for how many layers with kernels ahead, one after another; what lies behind a layer with several
+    kernel tiles waits for it.
     """
 
     request: Bytes = Field(default=256, validate_default=False)
@@ -132,6 +134,7 @@ class Dma(Section):
     priority: tuple[Literal["ifm", "kernel", "psum", "ofm"], ...] = ("ifm", "kernel", "psum", "ofm")
     prefetch: Positive = 1
     prefetch_kernels: bool = False
+    prefetch_layers: Positive = 1
 
     @model_validator(mode="after")
     def _check(self) -> Self:

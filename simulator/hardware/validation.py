@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_origin
+from typing import Any, ClassVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -25,6 +25,8 @@ _EXPECTED = {
     "less_than_equal": "expected {le} or less",
     "literal_error": "expected {expected}",
     "string_type": "expected text (in quotes when it looks like a number)",
+    "union_tag_not_found": "expected a key 'kind'",
+    "union_tag_invalid": "kind: expected one of {expected_tags}",
     "too_long": "expected at most {max_length} values",
     "tuple_type": "expected a list in square brackets",
 }
@@ -46,17 +48,61 @@ class NamedSections:
         return value
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """A section that is one of several, told apart by its key `kind`."""
+
+    sections: tuple[type[BaseModel], ...]
+
+    @property
+    def model_fields(self) -> dict[str, Any]:
+        """The keys of all of them."""
+        return {key: field for section in self.sections for key, field in section.model_fields.items()}
+
+    def of_kind(self, kind: str) -> type[BaseModel] | None:
+        """The section of that kind, None where there is none."""
+        return next((s for s in self.sections if kind in get_args(s.model_fields["kind"].annotation)), None)
+
+    def spelled_out(self, value: object) -> object:
+        """It has no short form."""
+        return value
+
+
 def known_key(model: Any, key: str, dotted: str) -> Any:
     """The model of section `key`; raises InputError when `model` has no such key."""
     if isinstance(model, NamedSections):
         return model.section
-    fields = model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
+    is_section = isinstance(model, OneOf) or (isinstance(model, type) and issubclass(model, BaseModel))
+    fields = model.model_fields if is_section else {}
     if key not in fields:
         raise InputError(f"override '{dotted}': {_unknown_key(key, key, list(fields))}")
     annotation = fields[key].annotation
     options = [annotation, *getattr(annotation, "__args__", ())]
-    section = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    options += [
+        inner
+        for option in options
+        for inner in getattr(get_args(option)[0] if get_args(option) else None, "__args__", ())
+    ]
+    sections = tuple(dict.fromkeys(o for o in options if isinstance(o, type) and issubclass(o, BaseModel)))
+    if len(sections) > 1 and all("kind" in section.model_fields for section in sections):
+        return OneOf(sections)
+    section = sections[0] if sections else None
     return NamedSections(section) if section is not None and get_origin(annotation) is dict else section
+
+
+def _without_kinds(key_path: KeyPath, model: Any) -> KeyPath:
+    """A path of keys as the file has them: pydantic puts the kind of a section behind its name."""
+    path: list[str | int] = []
+    for key in key_path:
+        if isinstance(model, OneOf) and (section := model.of_kind(str(key))) is not None:
+            model = section
+            continue
+        path.append(key)
+        try:
+            model = known_key(model, str(key), str(key))
+        except InputError:
+            model = None
+    return tuple(path)
 
 
 def _unknown_key(name: str, key: str, allowed: list[str]) -> str:
@@ -83,7 +129,7 @@ def first_problem(
     """
     problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
-    key_path: KeyPath = tuple(problem["loc"])
+    key_path = _without_kinds(tuple(problem["loc"]), model)
     name = key_name(key_path)
     message = _message(problem, key_path, model)
     where = f"{document.path}:{_line(document, key_path, message)}"

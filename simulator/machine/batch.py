@@ -2,15 +2,20 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from simulator.compression import UnitSizes
 from simulator.hardware.accelerator import Accelerator
+from simulator.machine.codec_needs import codes_values
+from simulator.machine.comparators import compared_elements
 from simulator.machine.feature_map import StoredFeatureMap
+from simulator.machine.home_units import StorageUnit
 from simulator.machine.memory_map import MemoryMap
-from simulator.machine.pruning import compared_elements, flag_bits, kept_elements
+from simulator.machine.pruning import flag_bits, kept_elements
 from simulator.machine.residence import Residence
 from simulator.mapping.memory import places, tensor_layouts
 from simulator.mapping.schedule import LayerSchedule
@@ -18,17 +23,21 @@ from simulator.trace.records import Layer, Shape
 from simulator.trace.trace import Trace
 
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class FeatureMaps:
     """One tensor of the batch as [N, C, H, W] maps; None where everything counts.
 
-    kept is [N, C, 1, 1] when the pruning unit flags whole feature maps.
+    kept is [N, C, 1, 1] when the pruning unit flags whole feature maps. values: whole numbers, None where the codec
+    does not look at them. known_sizes: what of them has been coded, see `StoredFeatureMap`.
     """
 
     nonzero: Bools | None
     kept: Bools | None
+    values: Ints | None = None
+    known_sizes: dict[Any, UnitSizes] = field(default_factory=dict)
 
 
 class Batch:
@@ -59,6 +68,8 @@ class Batch:
         self._maps: dict[int, FeatureMaps] = {}
         self._layouts = tensor_layouts(trace, accelerator.layout)
         self._places = places(trace, accelerator)
+        self._unit = _unit(accelerator)
+        self._codes_values = codes_values(trace, accelerator)
         self.memory: MemoryMap = MemoryMap(accelerator, self._places, None if beside is None else beside.memory)
 
     def repeated(self, frames: int) -> "Batch":
@@ -76,7 +87,10 @@ class Batch:
                 nonzero = np.stack([self.trace.nonzero(tensor, image) for image in self.images])
             if nonzero is not None and self.pruned:
                 kept = np.stack([kept_elements(self.accelerator.pruning, image) for image in nonzero])
-            self._maps[tensor] = FeatureMaps(nonzero, None if kept is None or kept.all() else kept)
+            values = None
+            if self._codes_values and not self.in_memory_from_outside(tensor):
+                values = np.stack([self.trace.values(tensor, image) for image in self.images])
+            self._maps[tensor] = FeatureMaps(nonzero, None if kept is None or kept.all() else kept, values)
         return self._maps[tensor]
 
     def release(self, layer_index: int) -> None:
@@ -137,17 +151,21 @@ class Batch:
     def unplaced(self, tensor: int, shape: Shape, images: int) -> StoredFeatureMap:
         """The same without a place in DRAM."""
         maps = self.maps(tensor)
-        raw = self.in_memory_from_outside(tensor) or self.accelerator.compression.feature_map == "raw"
+        how = self.accelerator.compression.feature_map
+        raw = self.in_memory_from_outside(tensor) or how.codec == "raw"
         own = self.trace.tensors[tensor].shape
         return StoredFeatureMap(
             shape=(self.size, *own),
             bits=self.accelerator.precision.ifm,
-            codec="raw" if raw else self.accelerator.compression.feature_map,
+            codec="raw" if raw else how.codec,
             nonzero=None if raw else maps.nonzero,
             kept=maps.kept if self.flagged(tensor) else None,
             view=None if (self.size, own) == (images, shape) else shape,
             layout=self._layouts[tensor],
             part=self._part(tensor),
+            unit=self._unit,
+            values=maps.values,
+            known_sizes=maps.known_sizes,
         )
 
     def _own(self, tensor: int) -> int:
@@ -226,7 +244,18 @@ class Batch:
             return 0
         nonzero, record = self.maps(tensor).nonzero, self.trace.tensors[tensor]
         # Without a map the first element of each feature map is above epsilon already.
-        once = self.size * record.shape[0] if nonzero is None else sum(map(compared_elements, nonzero))
+        once = (
+            self.size * record.shape[0]
+            if nonzero is None
+            else sum(compared_elements(self.accelerator.pruning, image) for image in nonzero)
+        )
         if self.accelerator.pruning.side == "ofm":
             return once
         return once * -(-loaded_elements // (self.size * record.elements))
+
+
+def _unit(accelerator: Accelerator) -> StorageUnit:
+    """What compressed feature maps are cut into."""
+    how = accelerator.compression.feature_map
+    rows, columns = how.tile or (1, 1)
+    return StorageUnit(how.unit, how.at_home, rows, columns, how.line_bytes, accelerator.dram.burst, how.raw_fallback)

@@ -1,6 +1,6 @@
-"""The first kernel tile of a layer, fetched while layers before still run."""
+"""The first kernel tiles of layers, fetched while layers before still run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,69 +15,121 @@ Ints = npt.NDArray[np.int64]
 
 
 class EarlyKernels:
-    """The kernels of a layer that is to come.
+    """The kernels of a layer that is to come: its first tile may come before, the others wait until it begins.
 
-    Its first tile may take what the layers until then leave free of the kernel buffer, and only once the running layer
-    has asked for all that it loads from DRAM: none of it waits for kernels of another layer. One tile, because its
-    layer cannot begin without it: what a store of the running layer waits, the next layer no longer does. Further tiles
-    would have come while their layer works, and would make it wait for its IFM instead. room_bytes: what the other
-    operands' tiles leave to kernels in each of these layers.
+    One tile, because its layer cannot begin without it: what a store of the running layer waits, the next layer no
+    longer does. Further tiles would have come while their layer works, and would make it wait for its IFM instead.
     """
 
-    def __init__(
-        self, env: simpy.Environment, dram: Port, stream: OperandStream, prefetch: int, room_bytes: int
-    ) -> None:
+    def __init__(self, env: simpy.Environment, dram: Port, stream: OperandStream, prefetch: int) -> None:
         self._env = env
-        self._size = int(stream.tile_bytes[0])
-        self._room = room_bytes
-        self._free = 0
+        self.first_tile_bytes = int(stream.tile_bytes[0])
+        self.single = int(stream.loads.sum()) == 1
+        self.allowed = False
         self._begun = False
-        self._waiting: tuple[int, simpy.Event] | None = None
-        self._loader = Loader(env, dram, "kernel", stream, prefetch, gate=self)
-
-    @property
-    def there_bytes(self) -> Ints:
-        """The sizes of the tiles that have taken their places."""
-        return self._loader.stream.tile_bytes[: self._loader.entered]
+        self._waiting: simpy.Event | None = None
+        self.loader = Loader(env, dram, "kernel", stream, prefetch, gate=self)
 
     def admit(self, number: int) -> simpy.Event | None:
         """None where tile `number` may take its place now, or else the event after which it may."""
-        if self._fits(number):
+        if self._begun or (self.allowed and number == 0):
             return None
-        event = self._env.event()
-        self._waiting = number, event
-        return event
+        self._waiting = self._env.event()
+        return self._waiting
+
+    def allow(self) -> None:
+        """The first tile may come."""
+        self.allowed = True
+        self._go_on()
+
+    def begin(self) -> Loader:
+        """The layer begins: its loader goes on like any other."""
+        self.allowed = self._begun = True
+        self._go_on()
+        return self.loader
+
+    def _go_on(self) -> None:
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting.succeed()
+
+
+class KernelPrefetch:
+    """Lets the first kernel tiles of later layers in while layer `index` runs: in their order, each once the running
+    layer has asked for all that it loads from DRAM (none of it waits for kernels of another layer) and while every
+    layer until its own has room for it beside its own kernels and the other tiles that came early.
+
+    room_bytes: what the other operands' tiles leave to kernels in a layer; own_bytes: what its kernels take at most.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        coming: Mapping[int, EarlyKernels],
+        room_bytes: Mapping[int, int],
+        own_bytes: Mapping[int, int],
+    ) -> None:
+        self._index = index
+        self._coming = coming
+        self._room = room_bytes
+        self._own = own_bytes
+
+    @property
+    def there_bytes(self) -> Ints:
+        """The sizes of the tiles that have taken their places, in the order in which they did."""
+        there = [early.first_tile_bytes for early in self._coming.values() if early.loader.entered]
+        return np.array(there, np.int64)
 
     def follow(self, running: Mapping[Operand, Loader], held: Occupancy) -> None:
-        """Tiles may come while another layer runs, the one with these loaders."""
-        self._loader.note_in(held)
-        self._free = 0
+        """Tiles may come from now on, beside these loaders."""
+        for early in self._coming.values():
+            early.loader.note_in(held, early=True)
         asked = [(loader, _last_from_dram(loader)) for loader in running.values()]
+        own = running.get("kernel")
 
         def changed() -> None:
             if all(loader.entered >= wanted for loader, wanted in asked):
-                own = running.get("kernel")
-                self._offer(self._room - (0 if own is None else int(own.stream.tile_bytes[own.left :].sum())))
+                self._offer(0 if own is None else int(own.stream.tile_bytes[own.left :].sum()))
 
         for loader in running.values():
             loader.changed = changed
         changed()
 
-    def begin(self) -> Loader:
-        """The layer begins: its loader goes on like any other."""
-        self._begun = True
-        self._offer(self._room)
-        return self._loader
+    def _offer(self, own_left_bytes: int) -> None:
+        for layer, early in self._coming.items():
+            if early.allowed:
+                continue
+            if not self._fits(layer, early, own_left_bytes):
+                return
+            early.allow()
 
-    def _offer(self, free_bytes: int) -> None:
-        self._free = free_bytes
-        if self._waiting is not None and self._fits(self._waiting[0]):
-            _, event = self._waiting
-            self._waiting = None
-            event.succeed()
+    def _fits(self, layer: int, early: EarlyKernels, own_left_bytes: int) -> bool:
+        """Whether the tile fits in every layer until its own, with the tiles that each of them keeps for later ones."""
+        for running, room in self._room.items():
+            if running >= layer:
+                continue
+            kept = sum(of.first_tile_bytes for other, of in self._coming.items() if of.allowed and other > running)
+            own = own_left_bytes if running == self._index else self._own[running]
+            if own + kept + early.first_tile_bytes > room:
+                return False
+        return True
 
-    def _fits(self, number: int) -> bool:
-        return self._begun or (number == 0 and self._size <= self._free)
+
+def prefetch_order(
+    candidates: Sequence[int], single: Callable[[int], bool], known: Callable[[int], bool], most: int
+) -> list[int]:
+    """The layers among candidates (with kernels, in order) whose first kernel tile may come early.
+
+    At most `most`; none behind one that does not know its kernels before it begins, or that has further tiles to fetch.
+    """
+    order: list[int] = []
+    for layer in candidates[:most]:
+        if not known(layer):
+            break
+        order.append(layer)
+        if not single(layer):
+            break
+    return order
 
 
 def _last_from_dram(loader: Loader) -> int:

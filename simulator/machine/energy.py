@@ -18,6 +18,7 @@ COMPONENTS = (
     "mac_gated",
     "post_processing",
     "pruning_unit",
+    "codec",
     "clock",
     "leakage",
 )
@@ -34,6 +35,15 @@ class PadCounts:
     psum_reads: int = 0
     psum_writes: int = 0
     psum_hops: int = 0
+
+
+@dataclass(frozen=True)
+class CodedElements:
+    """Elements that leave the decoders of feature maps and of kernels in a layer, and that enter the encoder."""
+
+    decoded: int = 0
+    kernel_decoded: int = 0
+    encoded: int = 0
 
 
 def on_chip_energy(accelerator: Accelerator) -> tuple[float, float]:
@@ -56,6 +66,7 @@ def layer_energy(
     gated: int,
     vector_elements: int,
     compared: int,
+    coded: CodedElements,
     duration_ps: int,
 ) -> dict[str, float]:
     """Picojoules of each of COMPONENTS.
@@ -81,6 +92,12 @@ def layer_energy(
     result["mac_gated"] = gated * energy.mac_gated
     result["post_processing"] = vector_elements * energy.post_processing
     result["pruning_unit"] = compared * energy.compare
+    maps, kernels = accelerator.compression.feature_map, accelerator.compression.kernel
+    result["codec"] = (
+        coded.decoded * maps.decode_energy
+        + coded.encoded * maps.encode_energy
+        + coded.kernel_decoded * kernels.decode_energy
+    )
     result["clock"] = energy.clock * duration_ps * 1e-3
     result["leakage"] = energy.leakage * duration_ps * 1e-3
     return result

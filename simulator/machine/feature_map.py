@@ -4,23 +4,27 @@ Image by image, block of channels by block, row by row (see `pieces`). A compres
 address it would have uncompressed (or as the largest that the codec can make it), so that blocks can be found; the
 codec's unit is a row of a block, W times its lanes elements, the units follow each other bit by bit without gaps, and a
 table holds the size of each, in as many bits as the largest unit needs. A codec that makes one stream of a block needs
-no sizes to decode it from its beginning; a tile that begins inside a block looks up where.
+no sizes to decode it from its beginning; a tile that begins inside a block looks up where. Units may instead stay each
+at its own address (see `home_units`).
 """
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compression import Units, codec_of
+from simulator.compression import Units, UnitSizes, codec_of, true_counts, unit_sizes
 from simulator.hardware.layout import LayoutName, lanes_of
 from simulator.machine.dram import RunTable
+from simulator.machine.home_units import PACKED_ROWS, HomeUnits, LineUnits, StorageUnit, TileUnits, home_sizes
 from simulator.machine.pieces import (
     Blocks,
     Boxes,
     Pieces,
+    Scalar,
     all_lanes,
     element_runs,
     expand,
@@ -53,7 +57,9 @@ class StoredFeatureMap:
     (C, H, W) in which a layer sees the same elements, channel by channel and row by row, when it is not the stored one
     (a flatten; images that count as groups). part: the first channel and the channels of the concatenation that the
     tensor was written into; addresses then count from the start of that. region: its place in DRAM, where that matters.
-    on_chip: whether it stays on chip instead, laid out alike.
+    on_chip: whether it stays on chip instead, laid out alike. unit: what is coded on its own. values: the elements as
+    whole numbers, for codecs that look at them. known_sizes: what has been coded before of the same maps, for all that
+    share it.
     """
 
     shape: tuple[int, int, int, int]
@@ -66,6 +72,9 @@ class StoredFeatureMap:
     part: tuple[int, int] | None = None
     region: Region | None = None
     on_chip: bool = False
+    unit: StorageUnit = PACKED_ROWS
+    values: Ints | None = None
+    known_sizes: dict[Any, UnitSizes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def blocks(self) -> Blocks:
@@ -76,11 +85,21 @@ class StoredFeatureMap:
     @property
     def block_bytes(self) -> int:
         """Bytes reserved for one block of one image."""
-        return -(-codec_of(self.codec).largest_bits(self.shape[2] * self.unit_elements, self.bits) // 8)
+        codec, elements, rows = codec_of(self.codec), self.unit_elements, self.shape[2]
+        home = self.home_units
+        if isinstance(home, TileUnits):
+            return home.per_block * home.room
+        if home is not None or self.unit.falls_back(codec):
+            return -(-rows * elements * self.bits // 8)
+        if codec.streams:
+            return -(-codec.largest_bits(rows * elements, self.bits) // 8)
+        return -(-rows * codec.largest_bits(elements, self.bits) // 8)
 
     @property
     def stored_bytes(self) -> int:
         """Bytes that the tensor occupies, padding included; for a part those of the whole concatenation."""
+        if isinstance(self.home_units, LineUnits):
+            return self.home_units.count * self.home_units.room
         return self.shape[0] * self.blocks.per_image * self.block_bytes
 
     @property
@@ -88,30 +107,79 @@ class StoredFeatureMap:
         """Elements of a codec's unit: a row of a block."""
         return self.shape[3] * self.blocks.lanes
 
-    def unit_bits(self) -> tuple[Ints, Ints]:
-        """Stored bits of every unit [N·blocks, H] and how many of them are index. Padding counts as zeros."""
-        images, channels, height, width = self.shape
-        if self.nonzero is None:
-            counts = np.full((images, channels, height), width, np.int64)
-        else:
-            counts = np.count_nonzero(self.nonzero, axis=3).astype(np.int64)
-        in_unit = self.blocks.spread(counts).sum(axis=1, dtype=np.int64)
-        data, index = codec_of(self.codec).unit_bits(
-            Units(self.unit_elements, in_unit, self._in_storage_order), self.bits
-        )
-        return data + index, index
+    @cached_property
+    def home_units(self) -> HomeUnits | None:
+        """The units that stay at home, None for packed rows and raw tensors."""
+        if self.codec == "raw" or not self.unit.at_home:
+            return None
+        if self.unit.kind == "line":
+            return LineUnits(self.blocks, self.bits, self.unit.line_bytes)
+        height, width = self.shape[2:]
+        rows, columns = (1, width) if self.unit.kind == "row" else (self.unit.rows, self.unit.columns)
+        rows, columns = min(rows, height), min(columns, width)
+        codec, elements = codec_of(self.codec), rows * columns * self.blocks.lanes
+        falls_back = self.unit.falls_back(codec)
+        largest = elements * self.bits if falls_back else codec.largest_bits(elements, self.bits)
+        return TileUnits(self.blocks, rows, columns, -(-largest // (8 * self.unit.burst)) * self.unit.burst)
 
-    def _in_storage_order(self) -> Bools:
-        """Which elements of every unit are not zero, [N·blocks, H, W·lanes]. Padding counts as zeros."""
-        nonzero = np.ones(self.shape, np.bool_) if self.nonzero is None else self.nonzero
-        return np.moveaxis(self.blocks.spread(nonzero), 1, 3).reshape(-1, self.shape[2], self.unit_elements)
+    def unit_bits(self) -> tuple[Ints, Ints]:
+        """Stored bits of every unit, packed rows as [N·blocks, H], and how many of them are index."""
+        return self.unit_sizes.bits, self.unit_sizes.index
+
+    @property
+    def unit_sizes(self) -> UnitSizes:
+        """Sizes of every unit: [N·blocks, H] for packed rows, [units] at home. Padding counts as zeros."""
+        key = self.codec, self.bits, self.layout, self.part, self.unit, self.nonzero is None
+        if key not in self.known_sizes:
+            self.known_sizes[key] = self._coded()
+        return self.known_sizes[key]
+
+    def _coded(self) -> UnitSizes:
+        if self.home_units is not None:
+            nonzero = np.ones(self.shape, np.bool_) if self.nonzero is None else self.nonzero
+            codec = codec_of(self.codec)
+            return home_sizes(self.home_units, nonzero, self.values, codec, self.bits, self.unit)
+        images, channels, height, width = self.shape
+        dense = np.full((images, channels, height), width, np.int64)
+        in_rows = dense if self.nonzero is None else true_counts(self.nonzero)
+        in_unit = self.blocks.spread(in_rows).sum(axis=1, dtype=np.int64)
+        values = self.values
+        units = Units(
+            self.unit_elements,
+            in_unit,
+            lambda: self._in_storage_order(np.ones(self.shape, np.bool_) if self.nonzero is None else self.nonzero),
+            None if values is None else lambda: self._in_storage_order(values),
+        )
+        codec = codec_of(self.codec)
+        return unit_sizes(codec, units, self.bits, raw_fallback=self.unit.falls_back(codec))
+
+    def _in_storage_order(self, values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+        """Values by unit, [N·blocks, H, W·lanes]. Padding counts as zeros."""
+        return np.moveaxis(self.blocks.spread(values), 1, 3).reshape(-1, self.shape[2], self.unit_elements)
 
     @property
     def table_entry_bits(self) -> int:
-        """Bits of a table entry: enough for the bytes of a raw unit, or for any bit of a stream."""
-        if codec_of(self.codec).streams:
+        """Bits of a table entry: enough for the bytes of the largest unit, for its bursts at home, or for any bit of a
+        stream."""
+        codec = codec_of(self.codec)
+        if self.home_units is not None:
+            return (self.home_units.room // self.unit.burst).bit_length()
+        if codec.streams:
             return (self.block_bytes * 8).bit_length()
-        return (-(-self.unit_elements * self.bits // 8)).bit_length()
+        bits = self.unit_elements * self.bits
+        largest = bits if self.unit.falls_back(codec) else codec.largest_bits(self.unit_elements, self.bits)
+        return (-(-largest // 8)).bit_length()
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the whole table of sizes."""
+        units = self.shape[0] * self.shape[1] * self.shape[2] if self.home_units is None else self.home_units.count
+        return -(-self.table_entry_bits * units // 8) + self.shared_bytes
+
+    @property
+    def shared_bytes(self) -> int:
+        """Bytes of a code table that all units share; 0 for most codecs."""
+        return -(-self.unit_sizes.shared // 8) if codec_of(self.codec).needs_values else 0
 
     def without_flags(self) -> "StoredFeatureMap":
         """The same tensor with nothing pruned."""
@@ -132,12 +200,16 @@ class Skipping:
 
 @dataclass(frozen=True)
 class StoredTiles:
-    """Tiles as DRAM requests: the runs of each, and the bytes of them that say where zeros are."""
+    """Tiles as DRAM requests: the runs of each, and the bytes of them that say where zeros are.
+
+    coded: elements that pass the codec for each tile, None for raw tiles.
+    """
 
     runs: RunTable
     index_bytes: Ints
     table_bytes: Ints
     elements: Ints
+    coded: Ints | None = None
     skipping: Skipping | None = None
 
 
@@ -208,6 +280,8 @@ def _compressed_tiles(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> S
         lanes = before[pieces.block, pieces.last_lane] - before[pieces.block, pieces.first_lane]
         there = pieces.where(_any_lane(kept)[pieces.block])
     elements = _per_tile(pieces.owner, lanes * pieces.positions, count)
+    if tensor.home_units is not None:
+        return _home_tiles(tensor, tensor.home_units, there, elements)
     owner, block, first, last = _units(tensor, there)
     sizes, index = tensor.unit_bits()
     bits, index_bits = _offsets(sizes), _offsets(index)
@@ -217,8 +291,31 @@ def _compressed_tiles(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> S
     return StoredTiles(
         merged(table, in_order=True),
         -(-_per_tile(owner, index_bits[block, last] - index_bits[block, first], count) // 8),
-        -(-_per_tile(owner, looked_up, count) * tensor.table_entry_bits // 8),
+        _table_bytes(tensor, _per_tile(owner, looked_up, count)),
         elements,
+        _per_tile(owner, last - first, count) * tensor.unit_elements,
+    )
+
+
+def _table_bytes(tensor: StoredFeatureMap, entries: Ints) -> Ints:
+    """Bytes of so many entries of the table for each tile; a code table comes with the first."""
+    size = -(-entries * tensor.table_entry_bits // 8)
+    size[:1] += tensor.shared_bytes
+    return size
+
+
+def _home_tiles(tensor: StoredFeatureMap, home: HomeUnits, pieces: Pieces, elements: Ints) -> StoredTiles:
+    """Tiles of units at home: the bytes of each unit from its own address on, and its entry of the table."""
+    count = len(elements)
+    owner, unit = home.touched(pieces)
+    bits, index = tensor.unit_bits()
+    table = RunTable.of(count, owner, unit * home.room, -(-bits[unit] // 8))
+    return StoredTiles(
+        merged(table, in_order=True),
+        -(-_per_tile(owner, index[unit], count) // 8),
+        _table_bytes(tensor, _per_tile(owner, np.ones_like(unit), count)),
+        elements,
+        _per_tile(owner, home.elements[unit], count),
     )
 
 
@@ -243,14 +340,27 @@ def _units(tensor: StoredFeatureMap, pieces: Pieces) -> tuple[Ints, Ints, Ints, 
 def _flagged_bits(tensor: StoredFeatureMap, pieces: Pieces, count: int) -> Ints:
     """Bits that the flagged elements of a compressed tensor take up in the units that tiles load."""
     assert tensor.kept is not None
+    if tensor.home_units is not None:
+        return _flagged_at_home(tensor, tensor.home_units, pieces, count)
     images, channels, height, width = tensor.shape
     flagged = np.count_nonzero(~tensor.kept, axis=3) * (width // tensor.kept.shape[3])
     flagged = np.broadcast_to(flagged, (images, channels, height))
     in_unit = tensor.blocks.spread(flagged).sum(axis=1, dtype=np.int64)
-    _, index = tensor.unit_bits()
-    before = _offsets(codec_of(tensor.codec).zero_bits(in_unit, index, tensor.bits))
+    in_codec = codec_of(tensor.codec).zero_bits(in_unit, tensor.bits)
+    before = _offsets(np.where(tensor.unit_sizes.raw, in_unit * tensor.bits, in_codec))
     owner, block, first, last = _units(tensor, pieces)
     return _per_tile(owner, before[block, last] - before[block, first], count)
+
+
+def _flagged_at_home(tensor: StoredFeatureMap, home: HomeUnits, pieces: Pieces, count: int) -> Ints:
+    assert tensor.kept is not None
+    flagged = np.zeros(home.count, np.int64)
+    for number, part in home.cut(np.broadcast_to(~tensor.kept, tensor.shape)):
+        flagged[number] = np.count_nonzero(part, axis=1)
+    in_codec = codec_of(tensor.codec).zero_bits(flagged, tensor.bits)
+    bits = np.where(tensor.unit_sizes.raw, flagged * tensor.bits, in_codec)
+    owner, unit = home.touched(pieces)
+    return _per_tile(owner, bits[unit], count)
 
 
 def _offsets(sizes: npt.NDArray[Any]) -> Ints:

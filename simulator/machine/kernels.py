@@ -5,10 +5,13 @@ group by group and channel by channel, each slice [k, r, s] in one piece. A slic
 then be skipped whole. A compressed tile is one block: it is decoded as a whole and loses no slices.
 """
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compression import counted_codec_of
+from simulator.compression import Units, codec_of, falls_back, unit_sizes
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.dram import RunTable
 from simulator.machine.feature_map import StoredTiles
@@ -29,7 +32,7 @@ def kernel_requests(
     steps = schedule.steps
     counts = (schedule.groups.count, schedule.outputs.count, schedule.channels.count)
     tile = ((steps.g * counts[1] + steps.k) * counts[2] + steps.c)[loads]
-    if accelerator.compression.kernel != "raw":
+    if accelerator.compression.kernel.codec != "raw":
         return _compressed_tiles(schedule, accelerator, kernel_nonzero), tile
     if active is None:
         return _raw_tiles(schedule, accelerator, None), tile
@@ -75,21 +78,47 @@ def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools 
 
 
 def _compressed_tiles(schedule: LayerSchedule, accelerator: Accelerator, kernel_nonzero: Bools | None) -> StoredTiles:
-    nest = schedule.nest
-    sizes = schedule.groups.size[:, None, None] * schedule.outputs.size[:, None] * schedule.channels.size
-    elements = nonzeros = sizes.ravel() * nest.kernel_positions
-    if kernel_nonzero is not None and not nest.winograd:
-        per_slice = kernel_nonzero.reshape(nest.g, nest.k, nest.c, -1).sum(axis=3, dtype=np.int64)
-        per_tile = np.add.reduceat(per_slice, schedule.groups.start, axis=0)
-        per_tile = np.add.reduceat(per_tile, schedule.outputs.start, axis=1)
-        nonzeros = np.add.reduceat(per_tile, schedule.channels.start, axis=2).ravel()
-    codec, bits = counted_codec_of(accelerator.compression.kernel), accelerator.precision.kernel
-    index = -(-codec.index_bits(elements, nonzeros, bits) // 8)
-    total = -(-(codec.data_bits(elements, nonzeros, bits) + codec.index_bits(elements, nonzeros, bits)) // 8)
-    burst = accelerator.dram.burst
+    codec, bits = codec_of(accelerator.compression.kernel.codec), accelerator.precision.kernel
+    raw_fallback = falls_back(codec, accelerator.compression.kernel.raw_fallback, on_its_own=True)
+    shape = schedule.groups.count, schedule.outputs.count, schedule.channels.count
+    elements, index_bits, all_bits = np.zeros((3, *shape), np.int64)
+    for place, tiles in _tiles_of_equal_size(schedule, kernel_nonzero, codec.along_channels):
+        sizes = unit_sizes(codec, Units.of(tiles), bits, raw_fallback=raw_fallback)
+        elements[place] = tiles.shape[2]
+        index_bits[place], all_bits[place] = (part.reshape(elements[place].shape) for part in (sizes.index, sizes.bits))
+    total, burst, count = -(-all_bits.ravel() // 8), accelerator.dram.burst, elements.size
     reserved = -(-total // burst) * burst
-    start = np.cumsum(reserved) - reserved
-    count = len(total)
-    nothing = np.zeros(count, np.int64)
-    runs = RunTable.of(count, np.arange(count, dtype=np.int64), start, total)
-    return StoredTiles(runs, index, nothing, elements)
+    runs = RunTable.of(count, np.arange(count, dtype=np.int64), np.cumsum(reserved) - reserved, total)
+    index, nothing = -(-index_bits.ravel() // 8), np.zeros(count, np.int64)
+    return StoredTiles(runs, index, nothing, elements.ravel(), elements.ravel())
+
+
+def _tiles_of_equal_size(
+    schedule: LayerSchedule, kernel_nonzero: Bools | None, along_channels: bool
+) -> Iterator[tuple[tuple[slice, slice, slice], Bools]]:
+    """Which tiles (of groups, outputs, channels) are equally large, and their maps, [tiles, 1, elements].
+
+    The elements of a tile stand in the order in which raw tiles are stored, group by group and channel by channel, or
+    position by position with the channels side by side. Without a map (and for kernels that Winograd has transformed)
+    everything counts as non-zero.
+    """
+    nest = schedule.nest
+    dense = kernel_nonzero is None or nest.winograd
+    shape = nest.g, nest.k, nest.c, nest.kernel_positions
+    kernel = np.broadcast_to(np.True_, shape) if kernel_nonzero is None or dense else kernel_nonzero.reshape(shape)
+    order = (0, 2, 4, 1, 3, 6, 5) if along_channels else (0, 2, 4, 1, 5, 3, 6)
+    axes = (schedule.groups, schedule.outputs, schedule.channels)
+    for parts in itertools.product(*(_equal_parts(axis.size) for axis in axes)):
+        inside = [
+            slice(int(axis.start[p.start]), int(axis.stop[p.stop - 1])) for axis, p in zip(axes, parts, strict=True)
+        ]
+        sides = [(p.stop - p.start, int(axis.size[p.start])) for axis, p in zip(axes, parts, strict=True)]
+        split = kernel[tuple(inside)].reshape(*itertools.chain(*sides), nest.kernel_positions)
+        tiles = split.transpose(order).reshape(int(np.prod([count for count, _ in sides])), 1, -1)
+        yield (parts[0], parts[1], parts[2]), tiles
+
+
+def _equal_parts(sizes: Ints) -> list[slice]:
+    """Runs of equal sizes."""
+    ends = [*(np.flatnonzero(np.diff(sizes)) + 1).tolist(), len(sizes)]
+    return [slice(start, stop) for start, stop in zip([0, *ends[:-1]], ends, strict=True)]

@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import Operand
+from simulator.machine.array_time import ArrayTime, dense_array_time
 from simulator.machine.batch import Batch
 from simulator.machine.buffer_access import buffer_stalls
+from simulator.machine.comparators import loaded_comparison_stalls
 from simulator.machine.dram import RequestCosts
-from simulator.machine.energy import PadCounts, layer_energy
+from simulator.machine.energy import CodedElements, PadCounts, layer_energy
 from simulator.machine.layer_costs import (
     FlagRuns,
     OperandTraffic,
@@ -29,16 +31,19 @@ from simulator.machine.layer_costs import (
 from simulator.machine.output_costs import OutputTraffic, output_stream
 from simulator.machine.pipeline import LayerTiming, LayerWork, OperandStream
 from simulator.machine.results import LayerResult, OnChipUse
+from simulator.machine.skipping_work import skipping_work
 from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, on_chip_bytes, traffic_rows
 from simulator.machine.way_out import folded_passes, way_out
 from simulator.machine.work import (
     MacCounts,
     array_work,
     mac_counts,
+    tile_sizes,
     tiled_window_counts,
     window_counts,
     working_channels,
 )
+from simulator.mapping.dataflow import dataflow_of
 from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses, ceil_div
 from simulator.mapping.fusion import Stage
 from simulator.mapping.schedule import LayerSchedule
@@ -58,6 +63,7 @@ class PreparedLayer:
     step_cycles: Ints
     buffer_stall_cycles: int
     macs: MacCounts
+    array_time: ArrayTime | None
     traffic: list[TrafficRow]
     row_hits: int
     row_misses: int
@@ -66,6 +72,7 @@ class PreparedLayer:
     vector_elements: int
     comparisons: int
     pads: PadCounts
+    coded: CodedElements
     stay: OnChipUse
 
     def result(self, accelerator: Accelerator, timing: LayerTiming) -> LayerResult:
@@ -82,6 +89,7 @@ class PreparedLayer:
             gated=self.macs.gated,
             vector_elements=self.vector_elements,
             compared=self.comparisons,
+            coded=self.coded,
             duration_ps=timing.end_ps - timing.start_ps,
         )
         return LayerResult(
@@ -90,6 +98,7 @@ class PreparedLayer:
             macs=self.macs,
             compute_cycles=int(self.step_cycles.sum()),
             buffer_stall_cycles=self.buffer_stall_cycles,
+            array_time=self.array_time,
             timing=timing,
             cycle_ps=accelerator.cycle_ps,
             array_macs=accelerator.macs,
@@ -113,7 +122,7 @@ def prepare_layer(
     inputs = [batch.stored(tensor, shape, nest.n) for tensor, shape in zip(layer.inputs, nest.inputs, strict=False)]
     ifm, ifm_traffic = input_stream(schedule, accelerator, inputs)
     streams: dict[Operand, OperandStream] = {"ifm": ifm}
-    kernel_traffic, accesses, pads = OperandTraffic(), None, PadCounts()
+    kernel_traffic, accesses, pads, array_time = OperandTraffic(), None, PadCounts(), None
     if nest.unit == "array":
         active, kernel_map = batch.active_channels(schedule, layer), batch.kernel(layer_index)
         if nest.two_activations:
@@ -123,10 +132,12 @@ def prepare_layer(
             streams["kernel"], kernel_traffic = kernel_stream(
                 schedule, accelerator, kernel_map, active, batch.memory, layer_index
             )
-        step_cycles, macs, accesses, pads = _array(batch, layer, schedule, active, kernel_map)
+        step_cycles, macs, accesses, pads, array_time = _array(batch, layer, schedule, active, kernel_map)
     else:
         step_cycles, macs = vector_cycles(schedule, batch, layer), MacCounts.none()
     stalls = buffer_stalls(schedule, accelerator, step_cycles, accesses, streams)
+    if batch.pruned and nest.unit == "array":
+        stalls = stalls + loaded_comparison_stalls(accelerator, ifm, step_cycles + stalls)
 
     out = way_out(batch, layer, stages, schedule)
     own = batch.unplaced(layer.output, nest.ofm, nest.n) if stages else out.stored
@@ -145,6 +156,7 @@ def prepare_layer(
         step_cycles=step_cycles,
         buffer_stall_cycles=int(stalls.sum()),
         macs=macs,
+        array_time=array_time,
         traffic=traffic_rows(
             accelerator,
             nest.two_activations,
@@ -161,11 +173,20 @@ def prepare_layer(
         vector_elements=_vector_elements(layer, ifm_traffic, output_traffic) + out.elements,
         comparisons=batch.comparisons(leaving, ifm_traffic.elements),
         pads=pads,
+        coded=_coded(nest.two_activations, ifm_traffic, kernel_traffic, output_traffic),
         stay=OnChipUse(
             sum(map(batch.stays, leaving.inputs)),
             int(batch.stays(leaving.output)),
             batch.residence.held_bytes(layer_index),
         ),
+    )
+
+
+def _coded(two_activations: bool, ifm: OperandTraffic, kernel: OperandTraffic, output: OutputTraffic) -> CodedElements:
+    """What passes the codecs. The right operand of a product of two activations is a feature map."""
+    maps = ifm.coded + output.operands.coded
+    return CodedElements(
+        maps + (kernel.coded if two_activations else 0), 0 if two_activations else kernel.coded, output.ofm.coded
     )
 
 
@@ -200,10 +221,14 @@ def _vector_elements(layer: Layer, ifm: OperandTraffic, output: OutputTraffic) -
 
 def _array(
     batch: Batch, layer: Layer, schedule: LayerSchedule, active: Bools | None, kernel_map: Bools | None
-) -> tuple[Ints, MacCounts, BufferAccesses, PadCounts]:
+) -> tuple[Ints, MacCounts, BufferAccesses, PadCounts, ArrayTime]:
     nest, zeros = schedule.nest, batch.accelerator.array.zeros
     nonzero = batch.maps(layer.inputs[0]).nonzero
     shape = nest.inputs[0]
+    if batch.accelerator.array.skipping is not None:  # flagged feature maps are zeros like others to it
+        maps = [None] if nonzero is None else list(nonzero.reshape(-1, *shape))
+        found = skipping_work(schedule, batch.accelerator, maps, kernel_map)
+        return found.array.cycles, found.macs, _per_step(schedule, found.array.accesses), PadCounts(), found.time
     images = [np.ones(shape, np.bool_)] if nonzero is None else list(nonzero.reshape(nest.n, *shape))
     copies = nest.n // len(images)
     met = [window_counts(nest, image) for image in images] * copies
@@ -213,8 +238,28 @@ def _array(
     working = working_channels(schedule, batch.accelerator, active)
     work = array_work(schedule, batch.accelerator, working, tile_met, kernel_map)
     macs = mac_counts(schedule, zeros, met, kernel_map, working)
-    each = (np.broadcast_to(of_step, (schedule.steps.count,)) for of_step in vars(work.accesses).values())
-    return work.cycles, macs, BufferAccesses(*each), _pad_counts(work.pads, macs)
+    cycles = int(work.cycles.sum())
+    statistical = (
+        cycles if tile_met is None and zeros.kernel != "skip" else _lanes_expected(schedule, batch, met, kernel_map)
+    )
+    worked = macs.performed + macs.gated
+    time = dense_array_time(cycles, batch.accelerator.macs, macs.effectual, worked, statistical)
+    return work.cycles, macs, _per_step(schedule, work.accesses), _pad_counts(work.pads, macs), time
+
+
+def _lanes_expected(schedule: LayerSchedule, batch: Batch, met: list[Ints], kernel_map: Bools | None) -> int:
+    """Cycles of lanes that skip zeros as densities alone let expect: the dense ones times the shares that are left."""
+    nest, zeros = schedule.nest, batch.accelerator.array.zeros
+    dense = int(dataflow_of(batch.accelerator).cycles(tile_sizes(schedule)).sum())
+    windows = nest.n * nest.g * nest.c * nest.p * nest.q * nest.r * nest.s
+    ifm = sum(int(counts.sum()) for counts in met) / windows if zeros.ifm == "skip" else 1.0
+    kernel = float(kernel_map.mean()) if zeros.kernel == "skip" and kernel_map is not None else 1.0
+    return round(dense * ifm * kernel)
+
+
+def _per_step(schedule: LayerSchedule, accesses: BufferAccesses) -> BufferAccesses:
+    """Accesses with an entry for every step."""
+    return BufferAccesses(*(np.broadcast_to(of_step, (schedule.steps.count,)) for of_step in vars(accesses).values()))
 
 
 def _pad_counts(written: PadAccesses | None, macs: MacCounts) -> PadCounts:

@@ -12,6 +12,7 @@ from simulator.machine.burst_runs import BurstRuns, burst_runs
 from simulator.machine.dram import RequestCosts, RunTable, request_costs
 from simulator.machine.feature_map import Boxes, Region, StoredFeatureMap, StoredTiles, stored_tiles
 from simulator.machine.kernels import kernel_requests
+from simulator.machine.loader import no_tiles
 from simulator.machine.memory_map import MemoryMap
 from simulator.machine.pipeline import LayerWork, OperandStream, OutputStream
 from simulator.mapping.dataflow.base import ceil_div
@@ -28,7 +29,7 @@ class OperandTraffic:
 
     elements are those that pass the buffer. skippable_bytes: what dynamic pruning flagged among what the tiles needed,
     as stored; skipped_bytes: what it kept from moving, in whole bursts. Size tables and flags are in neither.
-    on_chip_bytes: what moves between the tiles and feature maps that stay on chip.
+    on_chip_bytes: what moves between the tiles and feature maps that stay on chip. coded: elements that pass a codec.
     """
 
     value_bytes: int = 0
@@ -39,6 +40,7 @@ class OperandTraffic:
     skippable_bytes: int = 0
     skipped_bytes: int = 0
     on_chip_bytes: int = 0
+    coded: int = 0
 
     def __add__(self, other: "OperandTraffic") -> "OperandTraffic":
         return OperandTraffic(
@@ -48,12 +50,13 @@ class OperandTraffic:
 
 @dataclass(frozen=True)
 class Loads:
-    """Tile loads or stores in order of execution: time on a plain bus and elements of each, their traffic together, and
-    what they ask of a memory system."""
+    """Tile loads or stores in order of execution: time on a plain bus and elements of each, those that pass a codec on
+    the way, their traffic together, and what they ask of a memory system."""
 
     duration_ps: Ints
     traffic: OperandTraffic
     elements: Ints
+    coded: Ints
     runs: tuple[BurstRuns, ...] = ()
 
 
@@ -70,11 +73,24 @@ def map_loads(
     if not tensor.on_chip:
         return loads_of(accelerator, tiles, order, tensor.region, write=write)
     size = np.bincount(tiles.runs.request, weights=tiles.runs.length, minlength=boxes.count).astype(np.int64)
-    elements = tiles.elements[order]
+    elements, nothing = tiles.elements[order], np.zeros(len(order), np.int64)
     traffic = OperandTraffic(
-        elements=int(elements.sum()), on_chip_bytes=int((size + np.asarray(tiles.table_bytes))[order].sum())
+        elements=int(elements.sum()),
+        on_chip_bytes=int((size + np.asarray(tiles.table_bytes))[order].sum()),
+        coded=int(_coded(tiles)[order].sum()),
     )
-    return Loads(np.zeros(len(order), np.int64), traffic, elements)
+    return Loads(nothing, traffic, elements, nothing)
+
+
+def _coded(tiles: StoredTiles) -> Ints:
+    return np.zeros_like(tiles.elements) if tiles.coded is None else tiles.coded
+
+
+def codec_ps(accelerator: Accelerator, coded: Ints, rate: float | None) -> Ints:
+    """Picoseconds for which a coder of so many elements per cycle is busy with each tile; empty without a rate."""
+    if rate is None:
+        return no_tiles()
+    return np.rint(np.ceil(coded / rate) * accelerator.cycle_ps).astype(np.int64)
 
 
 def loads_of(
@@ -103,8 +119,10 @@ def loads_of(
             elements=int(tiles.elements[order].sum()),
             skippable_bytes=skippable,
             skipped_bytes=skipped,
+            coded=int(_coded(tiles)[order].sum()),
         ),
         tiles.elements[order],
+        _coded(tiles)[order],
         () if region is None else _runs(accelerator, tiles, order, region, write),
     )
 
@@ -184,17 +202,18 @@ def input_stream(
 ) -> tuple[OperandStream, OperandTraffic]:
     """The IFM side of a layer: all inputs of a tile are fetched together."""
     loads, order = input_loads(schedule)
-    duration, elements = np.zeros((2, len(order)), np.int64)
+    duration, elements, coded = np.zeros((3, len(order)), np.int64)
     traffic = OperandTraffic()
     runs: tuple[BurstRuns, ...] = ()
     for index, tensor in enumerate(tensors):
         boxes = input_boxes(schedule, index)
         one = map_loads(accelerator, tensor, boxes, order)
         runs += one.runs
-        duration, traffic = duration + one.duration_ps, traffic + one.traffic
+        duration, traffic, coded = duration + one.duration_ps, traffic + one.traffic, coded + one.coded
         elements = elements + np.minimum(one.elements, boxes.elements[order])  # of whole rows only what belongs to it
     room = ceil_div(elements * accelerator.precision.ifm, 8)
-    return OperandStream(loads, duration, slots_of(accelerator, "ifm"), room, runs), traffic
+    decode = codec_ps(accelerator, coded, accelerator.compression.feature_map.decoder_rate)
+    return OperandStream(loads, duration, slots_of(accelerator, "ifm"), room, runs, decode_ps=decode), traffic
 
 
 def kernel_stream(
@@ -211,15 +230,17 @@ def kernel_stream(
     tiles, order = kernel_requests(schedule, accelerator, kernel_nonzero, active, loads)
     one = loads_of(accelerator, tiles, order, memory.kernels(layer_index, tiles))
     room = ceil_div(one.elements * accelerator.precision.kernel, 8)
-    awaits_flags = active is not None and accelerator.compression.kernel == "raw"
-    return _kernel_stream(accelerator, loads, one, room, known_before=not awaits_flags), one.traffic
+    how = accelerator.compression.kernel
+    awaits_flags = active is not None and how.codec == "raw"
+    decode = codec_ps(accelerator, one.coded, how.decoder_rate)
+    return _kernel_stream(accelerator, loads, one, room, decode, known_before=not awaits_flags), one.traffic
 
 
 def _kernel_stream(
-    accelerator: Accelerator, loads: Bools, one: Loads, room: Ints, *, known_before: bool
+    accelerator: Accelerator, loads: Bools, one: Loads, room: Ints, decode: Ints, *, known_before: bool
 ) -> OperandStream:
     slots, moves_on = slots_of(accelerator, "kernel"), accelerator.array.keeps_kernels
-    return OperandStream(loads, one.duration_ps, slots, room, one.runs, moves_on, known_before)
+    return OperandStream(loads, one.duration_ps, slots, room, one.runs, moves_on, known_before, decode)
 
 
 def right_operand_loads(schedule: LayerSchedule) -> tuple[Boxes, Ints, Bools]:
@@ -249,7 +270,8 @@ def right_operand_stream(
     boxes, order, loads = right_operand_loads(schedule)
     one = map_loads(accelerator, tensor, boxes, order)
     room = ceil_div(np.minimum(one.elements, boxes.elements[order]) * accelerator.precision.ifm, 8)
-    return _kernel_stream(accelerator, loads, one, room, known_before=False), one.traffic
+    decode = codec_ps(accelerator, one.coded, accelerator.compression.feature_map.decoder_rate)
+    return _kernel_stream(accelerator, loads, one, room, decode, known_before=False), one.traffic
 
 
 def layer_work(

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,7 +32,8 @@ class OperandStream:
     loads marks the steps that need a new tile, duration_ps is the time of each of those tiles on a plain bus, in order,
     runs what it asks of a memory system; tile_bytes the room it takes in the buffer. moves_on: whether a tile leaves
     the buffer for the PEs when its first step begins, and else when its last one has ended. known_before: whether what
-    it takes along is known before its layer begins, as kernels are and feature maps are not.
+    it takes along is known before its layer begins, as kernels are and feature maps are not. decode_ps: how long each
+    tile keeps the decoder busy, from when it is asked for; empty where that never takes longer than the transfer.
     """
 
     loads: Bools
@@ -41,6 +43,7 @@ class OperandStream:
     runs: tuple[BurstRuns, ...] = ()
     moves_on: bool = False
     known_before: bool = False
+    decode_ps: Ints = field(default_factory=no_tiles)
 
 
 class Slots:
@@ -106,14 +109,18 @@ class Loader:
         self.leaves_after = [False] * len(self.loads) if stream.moves_on else last_steps.tolist()
         self.entered = self.left = 0
         self.changed: Callable[[], None] | None = None
-        self._gate = gate
+        self._env, self._gate = env, gate
+        self._decoded_until = 0
+        self._decode = stream.decode_ps.tolist()
         self._note_entering: Callable[[], None] = _nothing
         self._note_leaving: Callable[[], None] = _nothing
         env.process(self._run(dram) if prefetch == 1 else self._run_ahead(dram, Slots(env, prefetch)))
 
-    def note_in(self, held: Occupancy) -> None:
-        """From now on tiles are noted in `held`, those that are in their places already too."""
-        self._note_entering, self._note_leaving = held.entering(self.name), held.leaving(self.name)
+    def note_in(self, held: Occupancy, *, early: bool = False) -> None:
+        """From now on tiles are noted in `held`, those that are in their places already too. early: as kernels of a
+        layer that has not begun."""
+        self._note_entering = held.entering_early() if early else held.entering(self.name)
+        self._note_leaving = _nothing if early else held.leaving(self.name)
         for _ in range(self.entered - self.left):
             self._note_entering()
 
@@ -140,8 +147,11 @@ class Loader:
                 yield wait
             self._enter()
             end = dram.start(name, duration, request_of(runs, number) if runs else None)
+            asked = int(self._env.now)
             if end is not None:
                 yield end
+            if self._decode and (late := self._decoding(number, asked)):
+                yield self._env.timeout(late)
             ready.give()
 
     def _run_ahead(self, dram: Port, asked: Slots) -> Process:
@@ -153,15 +163,28 @@ class Loader:
                 yield wait
             self._enter()
             end = dram.start(self.name, duration, runs_of(self.stream.runs, number))
+            arrived = partial(self._arrived, asked, number, int(self._env.now))
             if end is None:
-                self._arrived(asked)
+                arrived()
             else:
                 assert end.callbacks is not None
-                end.callbacks.append(lambda _: self._arrived(asked))
+                end.callbacks.append(arrived)
 
-    def _arrived(self, asked: Slots) -> None:
-        self.ready.give()
+    def _arrived(self, asked: Slots, number: int, since: int, _: simpy.Event | None = None) -> None:
         asked.give()
+        if self._decode and (wait := self._decoding(number, since)):
+            decoded = self._env.timeout(wait)
+            assert decoded.callbacks is not None
+            decoded.callbacks.append(lambda _: self.ready.give())
+        else:
+            self.ready.give()
+
+    def _decoding(self, number: int, asked: int) -> int:
+        """How much longer the decoder needs for a tile that has come and was asked for then. It takes tiles one by one,
+        and each while it comes."""
+        end: int = max(int(self._env.now), max(asked, self._decoded_until) + self._decode[number])
+        self._decoded_until = end
+        return end - int(self._env.now)
 
 
 def _nothing() -> None:

@@ -21,8 +21,7 @@ class MemoryMap:
         """The region of tensor `own` of the trace; for a part of a concatenation a place inside that."""
         if self._allocator is None:
             return None
-        table_bytes = -(-stored.table_entry_bits * stored.shape[0] * stored.shape[1] * stored.shape[2] // 8)
-        table = self._allocator.base(("sizes", own, self._number), table_bytes)
+        table = self._allocator.base(("sizes", own, self._number), stored.table_bytes)
         place = self._places.get(own)
         if place is None:
             return Region(self._allocator.base(("tensor", own, self._number), stored.stored_bytes), table)

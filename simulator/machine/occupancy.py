@@ -12,6 +12,7 @@ from simulator.hardware.section import OPERANDS, Operand
 Ints = npt.NDArray[np.int64]
 
 _CODES = 8
+_EARLY = 3
 
 
 class Occupancy:
@@ -19,7 +20,8 @@ class Occupancy:
 
     An IFM or kernel tile is there from the moment its load may start until the array has finished with it, an OFM tile
     from its first psum to the end of its store. Events only leave a note, time · 8 + code, behind: code 0 to 2 when a
-    tile of an operand enters, 4 to 6 when one leaves. `check` adds up what was where.
+    tile of an operand enters, 3 when kernels of a later layer do, 4 to 6 when a tile leaves. `check` adds up what was
+    where.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
@@ -29,6 +31,10 @@ class Occupancy:
     def entering(self, operand: Operand) -> Callable[[], None]:
         """What to call whenever the operand's next tile takes its place."""
         return self._noting(OPERANDS.index(operand))
+
+    def entering_early(self) -> Callable[[], None]:
+        """What to call whenever a kernel tile of a layer that has not begun takes its place, which it keeps."""
+        return self._noting(_EARLY)
 
     def leaving(self, operand: Operand) -> Callable[[], None]:
         """What to call whenever the operand's oldest tile gives up its place."""
@@ -42,17 +48,22 @@ class Occupancy:
 
         return note
 
-    def check(self, layer: str, spaces: Sequence[Space], tile_bytes: Mapping[Operand, Ints]) -> dict[Operand, int]:
+    def check(
+        self, layer: str, spaces: Sequence[Space], tile_bytes: Mapping[Operand, Ints], early_bytes: Ints | None = None
+    ) -> dict[Operand, int]:
         """The most bytes that each physical buffer held.
 
-        tile_bytes: the size of every tile of each operand, in the order in which they enter; the last ones may stay.
+        tile_bytes: the size of every tile of each operand, in the order in which they enter; early_bytes the same of
+        the kernels of later layers.
         Raises AssertionError when a part of a buffer held more than fits into it.
         """
         notes = np.array(self._notes, np.int64)
         codes = (notes & (_CODES - 1)).astype(np.int8)
         sizes = {OPERANDS.index(operand): tile_bytes[operand] for operand in OPERANDS if operand in tile_bytes}
+        if early_bytes is not None:
+            sizes[_EARLY] = early_bytes
         left = np.bincount(codes, minlength=_CODES)[_CODES // 2 :]
-        leaving = [-each[: left[operand]] for operand, each in sizes.items()]
+        leaving = [-each[: left[code]] for code, each in sizes.items()]
         changes = np.empty(len(codes), np.int64)
         changes[np.argsort(codes, kind="stable")] = np.concatenate([*sizes.values(), *leaving])
         peaks: dict[Operand, int] = {}
@@ -61,6 +72,8 @@ class Occupancy:
             belongs = np.zeros(_CODES, np.int64)
             for operand in space.operands:
                 belongs[OPERANDS.index(operand) :: _CODES // 2] = 1
+            if "kernel" in space.operands:
+                belongs[_EARLY] = 1
             held = np.cumsum(changes * belongs[codes])
             if held.max(initial=0) > space.capacity:
                 first = int(np.argmax(held > space.capacity))

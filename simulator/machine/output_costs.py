@@ -9,7 +9,8 @@ import numpy.typing as npt
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.burst_runs import BurstRuns
 from simulator.machine.feature_map import Boxes, Region, StoredFeatureMap, stored_tiles
-from simulator.machine.layer_costs import Loads, OperandTraffic, loads_of, map_loads, output_boxes, slots_of
+from simulator.machine.layer_costs import Loads, OperandTraffic, codec_ps, loads_of, map_loads, output_boxes, slots_of
+from simulator.machine.loader import no_tiles
 from simulator.machine.pipeline import OutputStream
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.schedule import LayerSchedule, changes
@@ -90,6 +91,11 @@ def output_stream(
         restore_runs = tuple(part.spread(~first) for part in fetched.runs)
         store[~last], restore[~first] = spilled.duration_ps, fetched.duration_ps
         writes, reads = spilled.traffic, fetched.traffic
+    encode = no_tiles()
+    rate = accelerator.compression.feature_map.encoder_rate
+    if rate is not None and way_out.stored.codec != "raw":
+        encode = np.zeros(len(closed), np.int64)
+        encode[last] = codec_ps(accelerator, way_out.boxes.elements[closed[last]], rate)
     post, fetch = np.zeros((2, len(closed)), np.int64)
     produced = np.add.reduceat(step_cycles, np.flatnonzero(opens))
     late = np.maximum(way_out.cycles[closed] - produced, 0)
@@ -110,6 +116,7 @@ def output_stream(
         store_runs,
         fetch,
         tuple(part.spread(last) for one in operands for part in one.runs),
+        encode,
     )
     drained = int(boxes.elements.sum()) if way_out.elements else finished.traffic.elements
     return stream, OutputTraffic(finished.traffic, writes, reads, _together(operands), drained)

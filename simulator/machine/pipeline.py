@@ -17,7 +17,7 @@ from simulator.hardware.section import Operand
 from simulator.machine.burst_runs import BurstRuns
 from simulator.machine.dram_port import Port
 from simulator.machine.dram_use import DramUse
-from simulator.machine.early_kernels import EarlyKernels
+from simulator.machine.early_kernels import EarlyKernels, KernelPrefetch
 from simulator.machine.loader import Loader, OperandStream, Process, Slots, no_tiles, runs_of
 from simulator.machine.occupancy import Occupancy
 
@@ -35,6 +35,8 @@ class OutputStream:
     or finished elements when it ends (`spills` tells which); post_ps is what post-processing needs before; tile_bytes
     is the room that each visit takes in the buffer. restore_runs and store_runs: the same requests for a memory system.
     fetch_ps and fetch_runs: what post-processing reads from memory for a tile, at the same time; empty for nothing.
+    encode_ps: how long each tile keeps the encoder busy, from when its visit begins; empty where that never takes
+    longer than all else.
     """
 
     opens: Bools
@@ -49,6 +51,7 @@ class OutputStream:
     store_runs: tuple[BurstRuns, ...] = ()
     fetch_ps: Ints = field(default_factory=no_tiles)
     fetch_runs: tuple[BurstRuns, ...] = ()
+    encode_ps: Ints = field(default_factory=no_tiles)
 
     def names(self) -> list[str]:
         """The stream that each store belongs to: finished elements ("ofm") or psums."""
@@ -98,12 +101,12 @@ def run_layer(
     dram: Port,
     work: LayerWork,
     own: EarlyKernels | None = None,
-    coming: EarlyKernels | None = None,
+    coming: KernelPrefetch | None = None,
 ) -> Generator[simpy.Event, Any, LayerTiming]:
     """Runs a layer from its first load to its last store and returns when its array worked and waited.
 
-    own: its kernels where their first tile may have been fetched before; coming: those of a later layer, of which it
-    may come meanwhile.
+    own: its kernels where their first tile may have been fetched before; coming: those of later layers, whose first
+    tiles may come meanwhile.
     """
     timing = LayerTiming(start_ps=int(env.now), overhead_ps=work.overhead_ps)
     dram_before = dram.busy_ps
@@ -126,23 +129,27 @@ def run_layer(
     timing.drain_ps = timing.end_ps - array_end
     timing.dram_busy_ps = dram.busy_ps - dram_before
     tile_bytes = {name: stream.tile_bytes for name, stream in work.inputs.items()} | {"ofm": work.output.tile_bytes}
-    if coming is not None:
-        tile_bytes["kernel"] = np.append(tile_bytes.get("kernel", no_tiles()), coming.there_bytes)
-    timing.peak_bytes = held.check(work.layer, work.spaces, tile_bytes) if work.spaces else {}
+    early_bytes = None if coming is None else coming.there_bytes
+    timing.peak_bytes = held.check(work.layer, work.spaces, tile_bytes, early_bytes) if work.spaces else {}
     return timing
 
 
 class _Writer:
-    """Post-processing and the DMA channel that stores OFM tiles and spilled psums."""
+    """Post-processing, the encoder and the DMA channel that stores OFM tiles and spilled psums.
+
+    began: when the array began each visit, kept for the encoder, which codes elements as they are made, tile by tile.
+    """
 
     def __init__(self, env: simpy.Environment, dram: Port, held: Occupancy, stream: OutputStream) -> None:
         self.free = Slots(env, stream.slots)
         self.full = Slots(env)
         self.enter, self._leave = held.entering("ofm"), held.leaving("ofm")
+        self.began: list[int] | None = [] if len(stream.encode_ps) else None
         self.finished = env.process(self._run(env, dram, stream))
 
     def _run(self, env: simpy.Environment, dram: Port, stream: OutputStream) -> Process:
         fetches = stream.fetch_ps.tolist() or [0] * len(stream.post_ps)
+        encodes, encoded_until = stream.encode_ps.tolist(), 0
         costs = zip(stream.names(), stream.post_ps.tolist(), fetches, stream.store_ps.tolist(), strict=True)
         for number, (name, post, fetch, store) in enumerate(costs):
             if (wait := self.full.take()) is not None:
@@ -153,6 +160,10 @@ class _Writer:
                 yield env.timeout(post)
             if fetched is not None:
                 yield fetched
+            if self.began is not None and encodes[number]:
+                encoded_until = max(int(env.now), max(self.began[number], encoded_until) + encodes[number])
+                if encoded_until > env.now:
+                    yield env.timeout(encoded_until - int(env.now))
             stored = dram.start(name, store, runs_of(stream.store_runs, number))
             if stored is not None:
                 yield stored
@@ -180,6 +191,8 @@ def _array(
             if (wait := free.take()) is not None:
                 yield from _charged(env, dram, "ofm", waits, wait)
             enter()
+            if writer.began is not None:
+                writer.began.append(int(env.now))
             number, restore = next(restores)
             runs = runs_of(output.restore_runs, number)
             if (restore or runs) and (wait := dram.start("psum", restore, runs)) is not None:

@@ -74,11 +74,3 @@ def flag_bits(unit: PruningUnit, channels: int, height: int, width: int) -> int:
     if unit.tile is None:
         return channels
     return channels * (1 + -(-height // unit.tile[0]) * -(-width // unit.tile[1]))
-
-
-def compared_elements(nonzero: Bools) -> int:
-    """Comparisons until each map's first element above epsilon (early exit), all elements where there is none."""
-    channels, height, width = nonzero.shape
-    flat = nonzero.reshape(channels, height * width)
-    first = np.where(flat.any(axis=1), flat.argmax(axis=1) + 1, height * width)
-    return int(first.sum())

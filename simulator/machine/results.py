@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from simulator.machine.array_time import ArrayTime
 from simulator.machine.energy import COMPONENTS
 from simulator.machine.pipeline import LayerTiming
 from simulator.machine.traffic import TrafficRow
@@ -21,7 +22,10 @@ class OnChipUse:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """Counters of one layer on one batch of images, `frames` times at once: all counters are those of all together."""
+    """Counters of one layer on one batch of images, `frames` times at once: all counters are those of all together.
+
+    array_time is None for a layer on the vector unit.
+    """
 
     name: str
     operator: str
@@ -39,6 +43,7 @@ class LayerResult:
     tiles: int = 0
     tiling: str = ""
     buffer_stall_cycles: int = 0
+    array_time: ArrayTime | None = None
     fused_into: str = ""
     on_chip: OnChipUse = field(default_factory=OnChipUse)
     frames: int = 1

@@ -9,7 +9,7 @@ import simpy
 from simulator.hardware.section import Operand
 from simulator.machine.batch import Batch
 from simulator.machine.dram_port import dram_port
-from simulator.machine.early_kernels import EarlyKernels
+from simulator.machine.early_kernels import EarlyKernels, KernelPrefetch, prefetch_order
 from simulator.machine.layer import PreparedLayer, prepare_layer
 from simulator.machine.on_chip import room_left
 from simulator.machine.pipeline import run_layer
@@ -22,7 +22,7 @@ from simulator.mapping.schedule import LayerSchedule
 class LayerSequence:
     """Runs the layers in order, each from its first load to its last store.
 
-    With kernel prefetch, the next layer that has kernels is prepared while the last one before it runs.
+    With kernel prefetch, the next layers that have kernels are prepared while one before them runs.
     """
 
     def __init__(self, env: simpy.Environment, batch: Batch, schedule: Schedule) -> None:
@@ -75,23 +75,40 @@ class LayerSequence:
             self._repeated[frames] = self._batch.repeated(frames)
         return self._repeated[frames]
 
-    def _coming(self, index: int) -> EarlyKernels | None:
-        """The kernels that may come while layer `index` runs: those of the next layer that has any, where it is known
-        before what they are."""
+    def _coming(self, index: int) -> KernelPrefetch | None:
+        """The kernels that may come while layer `index` runs: those of the next layers that have any, as long as it is
+        known before what they are."""
         accelerator, layers = self._batch.accelerator, self._schedule.layers
         if not accelerator.dma.prefetch_kernels:
             return None
-        behind = range(index + 1, len(layers))
-        following = next((other for other in behind if (of := layers[other]) and _has_own_kernels(of)), None)
-        if following is None:
+        behind = [other for other in range(index + 1, len(layers)) if (of := layers[other]) and _has_own_kernels(of)]
+        order = prefetch_order(
+            behind,
+            lambda layer: self._kernels_of(layer).single,
+            lambda layer: self._prepare(layer).work.inputs["kernel"].known_before,
+            accelerator.dma.prefetch_layers,
+        )
+        if not order:
             return None
-        if following not in self._early:
-            stream = self._prepare(following).work.inputs["kernel"]
-            if not stream.known_before:
-                return None
-            room = min(self._room_for_kernels(other) for other in range(index, following) if layers[other])
-            self._early[following] = EarlyKernels(self._env, self._dram, stream, accelerator.dma.prefetch, room)
-        return self._early[following]
+        until = [other for other in range(index, order[-1]) if layers[other]]
+        return KernelPrefetch(
+            index,
+            {layer: self._kernels_of(layer) for layer in order},
+            {other: self._room_for_kernels(other) for other in until},
+            {other: self._kernel_room(other) for other in until},
+        )
+
+    def _kernels_of(self, index: int) -> EarlyKernels:
+        if index not in self._early:
+            stream = self._prepare(index).work.inputs["kernel"]
+            self._early[index] = EarlyKernels(self._env, self._dram, stream, self._batch.accelerator.dma.prefetch)
+        return self._early[index]
+
+    def _kernel_room(self, index: int) -> int:
+        """Bytes that a layer's own kernel tiles take at most."""
+        layer = self._schedule.layers[index]
+        assert layer is not None
+        return tile_room(layer, self._batch.accelerator)["kernel"]
 
     def _room_for_kernels(self, index: int) -> int:
         """Bytes that the other operands' tiles, and feature maps that stay, leave to kernels while a layer runs."""

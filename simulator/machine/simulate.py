@@ -8,6 +8,7 @@ import simpy
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.batch import Batch
+from simulator.machine.codec_needs import check_codecs
 from simulator.machine.on_chip import residence
 from simulator.machine.pruning import DynamicPruning, check_pruning
 from simulator.machine.results import LayerResult, RunResult
@@ -30,10 +31,11 @@ def run_all(
     """Every batch of images through the network; `progress` is called with (batches done, batches).
 
     workers: processes that share the batches; the results are the same. Raises InputError when an image is missing, a
-    layer fits into no buffer, or the trace cannot answer for the pruning.
+    layer fits into no buffer, or the trace cannot answer for the pruning or for what a codec looks at.
     """
     if workers < 1:
         raise InputError(f"workers: found {workers}, expected 1 or more")
+    check_codecs(trace, accelerator)
     if pruning is not None:
         check_pruning(trace, pruning, accelerator.pruning)
     batches = image_batches(trace, images, batch)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulator.machine.batch import Batch
+from simulator.machine.comparators import comparison_cycles
 from simulator.machine.feature_map import Boxes, StoredFeatureMap
 from simulator.machine.layer_costs import output_boxes
 from simulator.machine.output_costs import WayOut
@@ -43,8 +44,8 @@ def way_out(batch: Batch, layer: Layer, stages: Sequence[Stage], schedule: Layer
         boxes, passing = made, made.elements
     stored = batch.stored(last.output, _of_all_images(batch, schedule, last.ofm), nest.n)
     cycles = np.maximum(busy, ceil_div(output_boxes(schedule).elements, unit.lanes)) + ceil_div(extra, unit.lanes)
-    if batch.pruned and accelerator.pruning.side == "ofm" and accelerator.pruning.comparators is not None:
-        cycles = np.maximum(cycles, ceil_div(boxes.elements, accelerator.pruning.comparators))
+    if batch.pruned and accelerator.pruning.side == "ofm":
+        cycles = np.maximum(cycles, comparison_cycles(accelerator.pruning, boxes.elements))
     return WayOut(stored, boxes, cycles, tuple(operands), elements)
 
 

@@ -15,11 +15,14 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True)
 class Stored:
     """How a tensor lies in memory. lanes: channels side by side; compressed: in units of rows, to be fetched whole;
-    ratio: bytes stored per raw byte, as far as the planner can tell."""
+    ratio: bytes stored per raw byte, as far as the planner can tell, with the bursts of units that stay at home: lines
+    of line_bytes, or tiles of (rows, columns) of a block."""
 
     lanes: int = 1
     compressed: bool = False
     ratio: float = 1.0
+    line_bytes: int | None = None
+    tile: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class TileExtent:
 
 def tensor_waste(nest: LoopNest, tile: TileExtent, shape: Shape, stored: Stored, bits: int, burst: int) -> Floats:
     """Bytes moved over bytes wanted for tiles of a tensor; compressed tiles want whole rows already."""
+    if stored.tile is not None:
+        return _tile_waste(nest, tile, shape, stored.lanes, stored.tile)
+    if stored.line_bytes is not None:
+        return tensor_waste(nest, tile, shape, Stored(stored.lanes), bits, stored.line_bytes)
     lanes, compressed = stored.lanes, stored.compressed
     if burst * 8 <= bits and lanes == 1:
         return np.ones(1)
@@ -64,6 +71,18 @@ def tensor_waste(nest: LoopNest, tile: TileExtent, shape: Shape, stored: Stored,
     run = np.maximum(part * bits / 8, bits / 8)
     by_position = np.minimum(1.0 + np.maximum(0.0, burst - aligned) / run, lanes * bits / 8 / run * full)
     return np.asarray((1 - share) * full + share * by_position, np.float64)
+
+
+def _tile_waste(nest: LoopNest, tile: TileExtent, shape: Shape, lanes: int, unit: tuple[int, int]) -> Floats:
+    """Elements of all units that a tile touches over those that it needs: an extent at a multiple of what it shares
+    with a unit touches so many more on average."""
+    channels = np.clip(np.rint(tile.channels * shape[0] / tile.of_channels), 1, shape[0])
+    rows, columns = tile.p * shape[1] / nest.p, tile.q * shape[2] / nest.q
+    waste: Floats = np.ones(1)
+    for extent, side, step in ((channels, shape[0], lanes), (rows, shape[1], unit[0]), (columns, shape[2], unit[1])):
+        taken = extent + step - np.gcd(np.maximum(np.rint(extent), 1).astype(np.int64), step)
+        waste = waste * np.where(extent >= side, 1.0, np.minimum(taken, side) / extent)
+    return waste
 
 
 def _partial_blocks(channels: Ints, of: int, lanes: int, shared: Ints, blocks: Floats) -> tuple[Floats, Floats]:

@@ -42,12 +42,12 @@ def in_place_concatenations(trace: Trace, accelerator: Accelerator | None = None
     A tensor can be born in one place only: one that is already part of an earlier concatenation, or that comes from
     outside, has to be copied, and then the whole concatenation is a pass over memory. So it is where a part has another
     layout than the result, and where a part of a compressed result begins inside a block of channels: two producers
-    cannot share a unit of the codec. Without an accelerator, layouts are NCHW.
+    cannot share a unit of the codec, nor a line. Without an accelerator, layouts are NCHW.
     """
     if accelerator is not None and accelerator.post_processing.concat == "copy":
         return frozenset()
     layouts = tensor_layouts(trace, Layout() if accelerator is None else accelerator.layout)
-    compressed = accelerator is not None and accelerator.compression.feature_map != "raw"
+    compressed = accelerator is not None and accelerator.compression.feature_map.codec != "raw"
     written = {layer.output for layer in trace.layers}
     placed: set[int] = set()
     free = set()
@@ -57,11 +57,23 @@ def in_place_concatenations(trace: Trace, accelerator: Accelerator | None = None
         if layer.operator != "concat" or not trace.tensors[layer.output].parts or not born_once:
             continue
         lanes = lanes_of(layouts[layer.output], trace.tensors[layer.output].shape[0])
-        inside_a_block = any(first % lanes for first in _first_channels(trace, layer.output))
-        if {layouts[part] for part in parts} == {layouts[layer.output]} and not (compressed and inside_a_block):
+        firsts = _first_channels(trace, layer.output)
+        shared = compressed and (
+            any(first % lanes for first in firsts) or _inside_a_line(trace, accelerator, layer.output, lanes, firsts)
+        )
+        if {layouts[part] for part in parts} == {layouts[layer.output]} and not shared:
             free.add(index)
             placed |= parts
     return frozenset(free)
+
+
+def _inside_a_line(trace: Trace, accelerator: Accelerator | None, whole: int, lanes: int, firsts: list[int]) -> bool:
+    """Whether a part of a concatenation, which begins with one of the channels `firsts`, begins inside a line."""
+    if accelerator is None or accelerator.compression.feature_map.unit != "line":
+        return False
+    _, height, width = trace.tensors[whole].shape
+    block_bytes = -(-height * width * lanes * accelerator.precision.ofm // 8)
+    return any(first // lanes * block_bytes % accelerator.compression.feature_map.line_bytes for first in firsts)
 
 
 def places(trace: Trace, accelerator: Accelerator) -> dict[int, Place]:

@@ -1,16 +1,13 @@
 """How a network's tensors will lie in memory, as far as the planner can tell from a trace."""
 
-from simulator.compression.registry import codec_of
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.layout import lanes_of
 from simulator.mapping.burst_waste import Storage, Stored
+from simulator.mapping.compressed import compressed_storage
 from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.memory import places, tensor_layouts
 from simulator.trace.records import Layer, Shape
 from simulator.trace.trace import Trace
-
-RATIO_STEPS = 64
-"""Expected ratios are whole 64ths, so that layers of the same shape mostly share one search."""
 
 
 class TensorStorage:
@@ -21,7 +18,7 @@ class TensorStorage:
         self._trace, self._accelerator = trace, accelerator
         self._layouts, self._homes = tensor_layouts(trace, accelerator.layout), places(trace, accelerator)
         self._written = {layer.output for layer in trace.layers}
-        self._ratios: dict[int, float] = {}
+        self._densities: dict[int, float] = {}
 
     def of_layer(self, layer: Layer, nest: LoopNest, writer: Layer | None = None) -> Storage:
         """How a layer's tensors lie in memory. A tensor that it sees in other rows counts as NCHW.
@@ -39,16 +36,13 @@ class TensorStorage:
         channels = self._trace.tensors[whole].shape[0]
         lanes = lanes_of(self._layouts[tensor], channels) if record.shape[1:] == seen[1:] else 1
         from_outside = (tensor if record.source is None else record.source) not in self._written
-        if from_outside or self._accelerator.compression.feature_map == "raw":
+        if from_outside or self._accelerator.compression.feature_map.codec == "raw":
             return Stored(lanes)
-        return Stored(lanes, compressed=True, ratio=self._ratio(tensor))
+        return compressed_storage(self._accelerator, lanes, seen, self._density(tensor))
 
-    def _ratio(self, tensor: int) -> float:
-        """Bytes stored per raw byte at the density of the first image, or where all counts as non-zero."""
-        if tensor not in self._ratios:
+    def _density(self, tensor: int) -> float:
+        """The share of non-zeros in the first image, or where all counts as non-zero."""
+        if tensor not in self._densities:
             nonzeros = int(self._trace.nonzeros_per_channel(tensor, 0).sum())
-            density = nonzeros / self._trace.tensors[tensor].elements
-            codec = codec_of(self._accelerator.compression.feature_map)
-            expected = codec.expected_ratio(density, self._accelerator.precision.ifm)
-            self._ratios[tensor] = max(1, round(expected * RATIO_STEPS)) / RATIO_STEPS
-        return self._ratios[tensor]
+            self._densities[tensor] = nonzeros / self._trace.tensors[tensor].elements
+        return self._densities[tensor]

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from simulator.compression.registry import codec_of
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.layout import lanes_of
@@ -14,6 +13,7 @@ from simulator.hardware.mapping import FixedTiles
 from simulator.mapping.burst_waste import Storage, Stored
 from simulator.mapping.candidates import candidates, smallest
 from simulator.mapping.capacity import Capacity
+from simulator.mapping.compressed import compressed_storage
 from simulator.mapping.dataflow import dataflow_of
 from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.energy import layer_energy_pj
@@ -23,6 +23,7 @@ from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.schedule import LayerSchedule, Tiling
 from simulator.mapping.tiles import TILED, Bools, Floats
 from simulator.mapping.traffic import reuse, traffic
+from simulator.trace.records import Shape
 
 ORDERS = tuple("".join(order) for order in itertools.permutations("SKC"))
 
@@ -104,10 +105,10 @@ def _best(measures: list[tuple[Floats, float]], shape: tuple[int, ...]) -> tuple
 
 
 def _default_storage(nest: LoopNest, accelerator: Accelerator) -> Storage:
-    name, codec = accelerator.layout.default, accelerator.compression.feature_map
-    ratio = codec_of(codec).expected_ratio(1.0, accelerator.precision.ifm)
+    def stored(shape: Shape) -> Stored:
+        lanes = lanes_of(accelerator.layout.default, shape[0])
+        if accelerator.compression.feature_map.codec == "raw":
+            return Stored(lanes)
+        return compressed_storage(accelerator, lanes, shape, 1.0)
 
-    def stored(channels: int) -> Stored:
-        return Stored(lanes_of(name, channels), codec != "raw", ratio)
-
-    return Storage(tuple(stored(shape[0]) for shape in nest.inputs), stored(nest.ofm[0]))
+    return Storage(tuple(map(stored, nest.inputs)), stored(nest.ofm))

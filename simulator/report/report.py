@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from simulator.machine.array_time import ARRAY_TIMES, VECTOR, shared_out
 from simulator.machine.energy import COMPONENTS
 from simulator.machine.results import LayerResult, RunResult
 from simulator.report.spread import spread_columns
@@ -24,6 +25,8 @@ SKIPS = ("skippable_bytes", "skipped_bytes")
 DRAM_TIMES = ("turnaround", "group", "row", "refresh", "idle")
 LATENCIES = ("read_latency_p50_ns", "read_latency_p95_ns", "read_latency_p99_ns")
 WAITS = ("ifm", "kernel", "ofm", "psum")
+ARRAY_CYCLES = (*(f"array_{name}_cycles" for name in ARRAY_TIMES), f"{VECTOR}_cycles")
+"""Where compute_cycles went; they add up to it."""
 PEAKS = ("ifm_buffer_peak_bytes", "kernel_buffer_peak_bytes", "ofm_buffer_peak_bytes")
 NOT_PER_FRAME = {
     *("layer", "operator", "fused_into", "utilisation", "frames", "tiles", "tiling", *LATENCIES, *PEAKS),
@@ -41,10 +44,16 @@ class Report:
 
     layers, one row per layer in order of execution: layer, operator, fused_into (the layer on whose way out this one is
     done, and which has all its costs; empty for others), macs_dense, macs_effectual (no operand is zero),
-    macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, stall_cycles
-    (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers), stall_ifm_cycles …
-    stall_drain_cycles (what the array waited for), overhead_cycles (before the first load; stall = buffer_stall + all
-    these), utilisation (MACs performed or gated per cycle and multiplier), dram_bytes (whole bursts),
+    macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, where these went
+    (array_effectual_cycles: products of two non-zeros over all multipliers; array_ineffectual_cycles, _fragmentation_,
+    _bank_conflicts_, _imbalance_, _halo_, _outside_, _metadata_ and _load_cycles: `LOSSES` of
+    `mapping/dataflow/sparse/base.py`; array_unused_cycles: multipliers that an array without a scheme of skipping leaves
+    idle; vector_cycles: the vector unit; all these add up to compute_cycles), statistical_cycles (compute_cycles as the
+    densities of both operands alone let expect) and statistical_error_percent (how far those are off), stall_cycles
+    (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers, and comparators that
+    are too slow for what the array loads), stall_ifm_cycles … stall_drain_cycles (what the array waited for),
+    overhead_cycles (before the first load; stall = buffer_stall + all these), utilisation (MACs performed or gated per
+    cycle and multiplier), dram_bytes (whole bursts),
     dram_busy_cycles; for a DRAM with a standard also
     dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
     layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
@@ -107,16 +116,18 @@ class Report:
     def totals(self) -> Mapping[str, float]:
         """Sums over the layers: cycles, seconds, dram_bytes, energy_pj, MACs and bytes per operand (`ifm_bytes` …).
 
-        Also skippable_bytes, skipped_bytes, skip_lost_percent (of these two sums), the most bytes that a buffer held in
+        Also where compute_cycles went and the statistical error, as for layers, skippable_bytes, skipped_bytes, skip_lost_percent (of these two sums), the most bytes that a buffer held in
         any layer (`ifm_buffer_peak_bytes` …) and of feature maps that stayed on chip (on_chip_bytes), utilisation,
         average bandwidth in bytes per second, and frames per second.
         """
-        cycles = ("cycles", "compute_cycles", "stall_cycles", "buffer_stall_cycles", "overhead_cycles")
+        cycles = ("cycles", "compute_cycles", *ARRAY_CYCLES, "statistical_cycles", "stall_cycles")
+        cycles = (*cycles, "buffer_stall_cycles", "overhead_cycles")
         times = (f"dram_{name}_cycles" for name in ("busy", *DRAM_TIMES))
         sums = {
             name: self._over_layers(np.sum, name)
             for name in (*TOTALS, *cycles, *times, "row_hits", "row_misses", *SKIPS)
         }
+        sums["statistical_error_percent"] = error_percent(sums["statistical_cycles"], sums["compute_cycles"])
         sums["skip_lost_percent"] = lost_percent(sums["skippable_bytes"], sums["skipped_bytes"])
         seconds = float(sums["cycles"]) / float(self.meta["clock_hz"])
         sums["seconds"] = seconds
@@ -148,6 +159,11 @@ def lost_percent(skippable: float, skipped: float) -> float:
     return 100.0 * (1.0 - min(skipped / skippable, 1.0)) if skippable else 0.0
 
 
+def error_percent(found: float, exact: float) -> float:
+    """How far a figure is off, in percent of the exact one; 0 where there is nothing."""
+    return 100.0 * (found / exact - 1.0) if exact else 0.0
+
+
 def _number(value: Any) -> float:
     """A whole number as int, so that exact counts stay exact."""
     number = float(value)
@@ -162,8 +178,13 @@ def build_report(runs: Sequence[RunResult], meta: Mapping[str, Any]) -> Report:
     lost = np.array([lost_percent(*pair) for pair in pairs], np.float64)
     images = _columns([_totals_row(run, layers) for run, layers in zip(runs, per_run, strict=True)])
     names, batches = list(layers["layer"]), list(images["images"])
+    expected = zip(
+        *(np.asarray(layers[name]).tolist() for name in ("statistical_cycles", "compute_cycles")), strict=True
+    )
+    errors = np.array([error_percent(*pair) for pair in expected], np.float64)
+    with_errors = _with_behind(layers, "statistical_cycles", "statistical_error_percent", errors)
     tables: dict[str, Columns] = {
-        "layers": _with_behind(layers, SKIPS[-1], "skip_lost_percent", lost),
+        "layers": _with_behind(with_errors, SKIPS[-1], "skip_lost_percent", lost),
         "traffic": _mean([_columns(_traffic_rows(run), TRAFFIC) for run in runs]),
         "energy": _mean([_columns(_energy_rows(run)) for run in runs]),
         "images": images,
@@ -195,6 +216,7 @@ def _all_frames(layer: LayerResult) -> dict[str, Any]:
         "macs_skipped": layer.macs.skipped,
         "cycles": cycles,
         "compute_cycles": layer.compute_cycles,
+        **_where_it_went(layer),
         "stall_cycles": cycles - layer.compute_cycles,
         "buffer_stall_cycles": layer.buffer_stall_cycles,
         **waits,
@@ -218,6 +240,15 @@ def _all_frames(layer: LayerResult) -> dict[str, Any]:
     }
 
 
+def _where_it_went(layer: LayerResult) -> dict[str, int]:
+    """compute_cycles by what multipliers did, and what densities alone let expect."""
+    cycles, time = layer.compute_cycles, layer.array_time
+    if time is None:
+        return {**dict.fromkeys(ARRAY_CYCLES, 0), f"{VECTOR}_cycles": cycles, "statistical_cycles": cycles}
+    parts = [*time.in_cycles(cycles).values(), 0]
+    return {**dict(zip(ARRAY_CYCLES, parts, strict=True)), "statistical_cycles": time.statistical_cycles}
+
+
 def _dram_times(layer: LayerResult) -> dict[str, int]:
     """Where the time of the DRAM's data pins went, in whole cycles; of a plain bus only for how long it was busy."""
     used = layer.timing.dram
@@ -238,14 +269,7 @@ def _whole_cycles(layer: LayerResult, stalled: int) -> dict[str, int]:
     """Waits in whole cycles that add up to `stalled`: rounded running sums."""
     waits = {f"stall_{name}_cycles": layer.timing.waits_ps.get(name, 0) for name in WAITS}
     waits |= {"stall_drain_cycles": layer.timing.drain_ps, "overhead_cycles": layer.timing.overhead_ps}
-    total = sum(waits.values())
-    result, passed, given = {}, 0, 0
-    for name, picoseconds in waits.items():
-        passed += picoseconds
-        upto = round(stalled * passed / total) if total else 0
-        result[name] = upto - given
-        given = upto
-    return result
+    return shared_out(stalled, waits)
 
 
 def _traffic_rows(run: RunResult) -> list[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 The header's metadata holds the format version and the graph as JSON. The arrays, by key: `map/T` uint8
 [N, C, ceil(H·W/8)], `nonzero/T` uint32 [N, C] and `max/T` float32 [N, C] of tensor T, and `kernel/L` uint8
-[K, ceil(C·R·S/8)] of layer L. Maps are deflated: `map/T` image by image, `kernel/L` as a whole. Their bytes follow each
-other under their key, `ends/KEY` (uint64) says where each piece ends, and the metadata `deflated` gives the shapes.
+[K, ceil(C·R·S/8)] of layer L; where values were recorded too, `values/T` uint8 [N, C, H·W·bytes], whose width the graph
+names (`value_bits`). Maps and values are deflated: `map/T` and `values/T` image by image, `kernel/L` as a whole. Their
+bytes follow each other under their key, `ends/KEY` (uint64) says where each piece ends, and the metadata `deflated`
+gives the shapes.
 """
 
 import contextlib
@@ -178,11 +180,11 @@ class TraceSpool:
             raise ValueError(f"{key}: {array.dtype.name}{array.shape} does not continue {dtype}[*, {trailing}]")
         self._layout[key] = (dtype, trailing, entries + array.shape[0])
         array = np.ascontiguousarray(array)
-        if not key.startswith(("map/", "kernel/")):
+        if not key.startswith(("map/", "values/", "kernel/")):
             self._write(key, array.data.cast("B"))
             return
         ends = self._deflated_ends.setdefault(key, [])
-        for content in self._pool.map(_deflate, array if key.startswith("map/") else (array,)):
+        for content in self._pool.map(_deflate, (array,) if key.startswith("kernel/") else array):
             ends.append((ends[-1] if ends else 0) + len(content))
             self._write(key, content)
 

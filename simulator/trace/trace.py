@@ -16,6 +16,7 @@ from simulator.trace.densities import Densities, statistical_trace
 from simulator.trace.file import SUFFIX, Arrays, FileArrays, MemoryArrays, TraceSpool
 from simulator.trace.records import Accuracy, Layer, RecordedPruning, Shape, Tensor
 from simulator.trace.statistical import StatisticalArrays
+from simulator.trace.values import MOST_BITS, Ints, unpack_values, value_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,8 @@ class Trace:
     """What a network did on `image_count` images; with 0 images it holds shapes only, or is statistical.
 
     layers stand in the order of execution; `Layer.inputs` and `Layer.output` index `tensors`. provenance says where the
-    weights and images came from and the command that made the trace.
+    weights and images came from and the command that made the trace. value_bits: the width of the values that it holds
+    beside the zero-maps, None where it holds none.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Trace:
     pruning: RecordedPruning | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=lambda: MemoryArrays({}), repr=False)
+    value_bits: int | None = None
 
     @property
     def has_maps(self) -> bool:
@@ -120,6 +123,18 @@ class Trace:
         packed = self.arrays.read(f"map/{tensor}", image)
         return zero_map.unpack(packed, *record.shape[1:]).reshape(shape)
 
+    def values(self, tensor: int, image: int) -> Ints:
+        """The values of a tensor as whole numbers of `value_bits` bits, [C, H, W]; negative ones by their bits.
+
+        Raises InputError where none were recorded.
+        """
+        record = self.tensors[tensor]
+        if self.value_bits is None:
+            raise InputError(f"trace '{self.name}' holds no values; record it with `fmapsim extract … --values BITS`")
+        if record.parts:
+            return np.concatenate([self.values(part, image) for part in record.parts]).reshape(record.shape)
+        return unpack_values(self.arrays.read(f"values/{tensor}", image), self.value_bits).reshape(record.shape)
+
     def nonzeros_per_channel(self, tensor: int, image: int) -> zero_map.Counts:
         """Non-zero elements of each feature map of a tensor: shape [C]."""
         record = self.tensors[tensor]
@@ -153,7 +168,7 @@ class Trace:
         path = trace_file_name(path)
         with TraceSpool(path) as spool:
             for index in range(len(self.tensors)):
-                for kind in ("map", "nonzero", "max"):
+                for kind in ("map", "nonzero", "max", "values"):
                     key = f"{kind}/{index}"
                     if self.arrays.shape(key) is not None:
                         spool.append(key, self.arrays.read_all(key))
@@ -173,6 +188,7 @@ class Trace:
             "accuracy": asdict(self.accuracy) if self.accuracy else None,
             "pruning": asdict(self.pruning) if self.pruning else None,
             "provenance": dict(self.provenance),
+            "value_bits": self.value_bits,
         }
 
 
@@ -237,6 +253,7 @@ def _read(path: Path) -> Trace:
             pruning=RecordedPruning.from_json(graph["pruning"]) if graph["pruning"] else None,
             provenance=graph["provenance"],
             arrays=arrays,
+            value_bits=graph.get("value_bits"),
         )
         problem = _first_inconsistency(trace)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -247,7 +264,9 @@ def _read(path: Path) -> Trace:
 
 
 def _first_inconsistency(trace: Trace) -> str | None:
-    count = len(trace.tensors)
+    count, value_bits = len(trace.tensors), trace.value_bits
+    if value_bits is not None and not (isinstance(value_bits, int) and 2 <= value_bits <= MOST_BITS):
+        return f"its values have {value_bits} bits"
     for index, tensor in enumerate(trace.tensors):
         if not _is_shape(tensor.shape, 3):
             return f"tensor {index} has shape {tensor.shape}"
@@ -261,6 +280,9 @@ def _first_inconsistency(trace: Trace) -> str | None:
             }
             if not tensor.zero_free:
                 expected[f"map/{index}"] = (trace.image_count, channels, -(-height * width // 8))
+            if value_bits is not None:
+                size = height * width * value_bytes(value_bits)
+                expected[f"values/{index}"] = (trace.image_count, channels, size)
             for key, shape in expected.items():
                 if trace.arrays.shape(key) != shape:
                     return f"array {key} has shape {trace.arrays.shape(key)}, expected {shape}"

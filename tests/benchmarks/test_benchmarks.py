@@ -10,7 +10,7 @@ import pytest
 from builders import chain, with_random_maps
 
 from benchmarks import __main__ as command
-from benchmarks import dram, import_time, mapping, scale_sim, simulating, zigzag
+from benchmarks import compression, dram, import_time, mapping, scale_sim, simulating, zigzag
 from benchmarks.options import Options
 from benchmarks.process import ProcessError, measure, task
 from benchmarks.results import Row, markdown, skipped, text_line
@@ -102,6 +102,15 @@ def test_quick_mapping_benchmark() -> None:
     assert compulsory.figure >= least.figure >= 1, f"{compulsory.figure} and {least.figure}"
 
 
+def test_quick_compression_benchmark() -> None:
+    together, *each = compression.run(Options(quick=True))
+    assert together.what.startswith("squeezenet1_1, ")
+    assert "6 codecs together" in together.what
+    codecs = [row.what.rpartition(" ")[2] for row in each]
+    assert codecs == ["bitmap", "eyeriss_rlc", "zero_run_length", "csc", "n_m", "entropy"]
+    assert together.figure == pytest.approx(sum(row.figure or 0 for row in each) / 1e3)
+
+
 def test_quick_zigzag_benchmark() -> None:
     rows = list(zigzag.run(Options(quick=True)))
     if rows[0].status == "skipped":
@@ -182,6 +191,6 @@ def test_an_unknown_benchmark_is_named() -> None:
     )
     assert result.returncode == 2
     assert (
-        "no benchmark 'speed'; there are import, simulating, recording, dram, mapping, scale_sim, zigzag"
+        "no benchmark 'speed'; there are import, simulating, recording, dram, mapping, compression, scale_sim, zigzag"
         in result.stderr
     )

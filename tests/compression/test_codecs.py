@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference.codec_sizes import SIZES
 from reference.codec_tensors import TENSORS, rebuilt
 
 from simulator.compression import Units, codec_of, compressed_bits, counted_codec_of
@@ -36,10 +37,12 @@ def sparse_bits(size: int, rng: np.random.Generator, density: float, run: int) -
 
 @pytest.mark.parametrize(("kind", "percent", "seed", "nonzeros", "total", "zvc_bits"), TENSORS)
 def test_published_tensors(kind: str, percent: int, seed: int, nonzeros: int, total: int, zvc_bits: int) -> None:
-    """Bitmap is zero-value compression, or raw where that is smaller; run-length coding is what coding it gives."""
+    """Bitmap is zero-value compression; run-length coding is what coding it gives."""
     values = rebuilt(kind, percent, seed)
     assert (np.count_nonzero(values), values.sum()) == (nonzeros, total)
-    assert compressed_bits("bitmap", values, word_bits=8) == min(zvc_bits, 8 * values.size)
+    assert compressed_bits("bitmap", values, word_bits=8) == zvc_bits
+    names = ("zero_run_length", "csc", "bpc", "ebpc")
+    assert tuple(compressed_bits(name, values, word_bits=8) for name in names) == SIZES[kind, percent]
     assert compressed_bits("raw", values, word_bits=8) == 8 * values.size
     tokens = coded(values.tolist())
     assert decoded(tokens) == values.tolist()
@@ -109,8 +112,8 @@ def test_long_runs_of_zeros_and_what_they_take_up() -> None:
     """A token for every 32 zeros; nothing more when the last one ends there."""
     for zeros, tokens in ((1, 1), (31, 1), (32, 1), (33, 2), (64, 2), (65, 3), (320, 10)):
         assert compressed_bits("eyeriss_rlc", np.zeros(zeros)) == 64 * -(-tokens // 3), zeros
-    assert codec_of("eyeriss_rlc").zero_bits(96, 0, 16) == 64
-    assert codec_of("bitmap").zero_bits([5, 5], [1, 0], 16).tolist() == [5, 80]
+    assert codec_of("eyeriss_rlc").zero_bits(96, 16) == 64
+    assert codec_of("bitmap").zero_bits([5, 7], 16).tolist() == [5, 7]
 
 
 def test_random_zeros_cost_what_probability_says() -> None:

@@ -26,6 +26,9 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
         if "$ref" in choice:
             target: dict[str, Any] = SCHEMA["$defs"][choice["$ref"].rpartition("/")[2]]
             return target
+        if "discriminator" in choice:
+            kinds = [resolved({"$ref": reference}) for reference in choice["discriminator"]["mapping"].values()]
+            return {"properties": {key: value for kind in kinds for key, value in kind["properties"].items()}}
     return schema
 
 

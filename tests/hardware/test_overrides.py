@@ -30,7 +30,7 @@ def test_several_overrides_at_once() -> None:
 
 def test_a_section_that_the_file_leaves_out_can_be_overridden() -> None:
     accelerator = load_accelerator("systolic-256", {"compression.kernel": "bitmap", "pruning.side": "ifm"})
-    assert (accelerator.compression.kernel, accelerator.pruning.side) == ("bitmap", "ifm")
+    assert (accelerator.compression.kernel.codec, accelerator.pruning.side) == ("bitmap", "ifm")
 
 
 def test_a_whole_section_can_be_replaced() -> None:

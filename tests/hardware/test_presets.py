@@ -15,8 +15,12 @@ PRESETS = preset_names()
 DRAMS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in (FOLDER / "dram").rglob("*.yaml"))
 
 MACS_PER_CYCLE = {
+    "brick-skipping": 2048,
+    "cnvlutin": 4096,
     "edge-npu": 2048,
+    "eie": 64,
     "eyeriss": 168,
+    "eyeriss-v2": 192,
     **{f"nvdla-{macs}": macs for macs in (32, 64, 128, 256, 512, 1024, 2048)},
     "scale-sim-12x14-ws": 168,
     "scale-sim-256-ws": 65536,
@@ -24,6 +28,8 @@ MACS_PER_CYCLE = {
     "scale-sim-32-os": 1024,
     "scale-sim-32-ws": 1024,
     "scnn": 1024,
+    "sigma": 16384,
+    "sparse-tensor-core": 1024,
     "systolic-256": 65536,
     "tpu-v3": 32768,
     "zigzag-tpu-like": 1024,
@@ -115,7 +121,8 @@ def test_scnn_is_the_published_design() -> None:
     scnn = load_accelerator("scnn")
     assert (scnn.array.rows * scnn.array.columns, scnn.array.macs_per_pe) == (64, 16)
     assert scnn.buffers.ifm.capacity == 64 * 10 * 1024
-    assert (scnn.array.zeros.ifm, scnn.array.zeros.kernel) == ("skip", "skip")
+    assert scnn.array.skipping is not None
+    assert scnn.array.skipping.kind == "cartesian_product"
     assert (scnn.precision.ifm, scnn.precision.psum) == (16, 24)
 
 

@@ -134,3 +134,50 @@ def test_a_memory_system_serves_them_too(prefetch: int) -> None:
     parts = [f"dram_{part}_cycles" for part in ("busy", "turnaround", "group", "row", "refresh", "idle")]
     rows = early.layers.set_index("layer").loc[names]
     assert (abs(rows[parts].sum(axis=1) - rows["cycles"]) <= len(parts)).all()
+
+
+def four() -> Trace:
+    """Four equal layers, each with one kernel tile."""
+    return chain(*(conv_layer(name, (16, 16, 16), 16, (3, 3), padding=1) for name in "abcd"))
+
+
+ONE_TILE = {"layers": {"*": {"k": 16, "c": 16, "m": 16, "p": 8, "q": 16}}}
+KERNEL_BYTES = 2 * 16 * 16 * 9
+
+
+@pytest.mark.parametrize(("tiles_of_room", "ahead"), [(1, 0), (2, 1), (3, 2), (4, 3), (9, 3)])
+def test_kernels_of_several_layers_come_in_order_as_far_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, tiles_of_room: int, ahead: int
+) -> None:
+    """While the array works on the first layer: its own kernels, and those of as many others as fit beside them."""
+    exact = {**LARGE, "kernel": {"capacity": f"{tiles_of_room * KERNEL_BYTES} B", "buffering": 1}}
+    accelerator = fetching(buffers=exact, mapping=ONE_TILE, **QUIET, **{"dma.prefetch_layers": 8})
+    found = requests(monkeypatch, four(), accelerator)
+    kernels = [begin for stream, begin, *_ in found if stream == "kernel"]
+    stores = [begin for stream, begin, *_ in found if stream == "ofm"]
+    array_end = stores[len(stores) // 4 - 1]  # a's last store
+    print(kernels, array_end)
+    assert sum(begin < array_end for begin in kernels) == 1 + ahead
+    report = simulator.simulate(four(), accelerator)
+    assert report.layers["kernel_buffer_peak_bytes"].max() <= tiles_of_room * KERNEL_BYTES
+
+
+def test_kernels_behind_a_layer_with_several_tiles_wait_for_it() -> None:
+    """The halves of b's kernels keep c's from coming before b runs: nothing is gained over one layer ahead."""
+    layers = {"*": ONE_TILE["layers"]["*"], "b": HALVES["layers"]["*"]}
+    overrides = {"buffers": LARGE, "mapping": {"layers": layers}, **QUIET}
+    one, several = (
+        simulator.simulate(four(), fetching(**overrides, **{"dma.prefetch_layers": ahead})) for ahead in (1, 2)
+    )
+    first = [report.layers.set_index("layer")["dram_busy_cycles"]["a"] for report in (one, several)]
+    assert first[0] == first[1]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_looking_further_ahead_moves_the_same_bytes(seed: int) -> None:
+    trace = random_network(seed)
+    overrides = {**QUIET, "on_chip": {"feature_maps": True}, "dma.prefetch_layers": 5}
+    apart, early = (simulator.simulate(trace, fetching(when, **overrides), batch=2) for when in (False, True))
+    assert early.traffic.equals(apart.traffic)
+    assert early.totals["cycles"] <= apart.totals["cycles"]
+    assert (early.layers["dram_busy_cycles"] <= early.layers["cycles"] + 1).all()

@@ -388,7 +388,7 @@ def test_a_simulated_network_is_drawn_with_its_own_numbers(tmp_path: Path) -> No
     total = sum(report.totals["dram_bytes"] for report in reports.values())
     assert sum(bars(figure).values()) * value_factor(figure) == pytest.approx(total)
     assert layer_labels(figure) == ["stem", "body", "head"]
-    assert len(save_figures(reports, tmp_path, ["png"])) == 6
+    assert len(save_figures(reports, tmp_path, ["png"])) == 7
 
 
 def test_names_lose_what_all_share_and_long_words_are_cut_alike() -> None:

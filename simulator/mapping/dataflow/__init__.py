@@ -9,6 +9,7 @@ from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.dataflow.several import SeveralArrays
 from simulator.mapping.dataflow.spatial import Spatial
 from simulator.mapping.dataflow.systolic import InputStationary, OutputStationary, WeightStationary
+from simulator.mapping.dataflow.zero_skipping import ZeroSkipping
 
 _DATAFLOWS: dict[str, Callable[[Array, int], Dataflow]] = {
     "spatial": Spatial,
@@ -16,6 +17,7 @@ _DATAFLOWS: dict[str, Callable[[Array, int], Dataflow]] = {
     "weight_stationary": WeightStationary,
     "output_stationary": OutputStationary,
     "input_stationary": InputStationary,
+    "zero_skipping": ZeroSkipping,
 }
 
 

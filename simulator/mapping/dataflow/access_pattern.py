@@ -7,7 +7,8 @@ What is assumed:
 - Words are interleaved: word w is in bank w mod banks. Elements of the same word come with one access.
 - A vector is what the PEs take together: for a systolic array one element per row (or column), before any skewing,
   which registers behind the buffer do; for free unrolling one element per combination of the unrolled loops that the
-  operand depends on. Operands that the PEs keep (`local_reuse`, scratch pads) are read in the order in which they lie.
+  operand depends on. Operands that the PEs keep (`local_reuse`, scratch pads), and those of arrays that skip zeros, are
+  read in the order in which they lie.
 - Every vector of a tile needs as many cycles as the first. Channels that dynamic pruning or zeros have taken away leave
   the pattern as it is.
 - The vector unit reads and writes in the order in which tensors lie.
@@ -70,7 +71,7 @@ def _side_by_side(array: Array, tile: TileSizes) -> dict[str, tuple[Loops, int |
         return {"ifm": (positions, rows), "kernel": (outputs, columns), "psum": (outputs, columns)}
     if array.dataflow == "input_stationary":
         return {"ifm": (positions, columns), "kernel": (reduction, rows), "psum": (positions, columns)}
-    if array.dataflow == "row_stationary":
+    if array.dataflow in ("row_stationary", "zero_skipping"):
         return {operand: ({}, None) for operand in ("ifm", "kernel", "psum")}
     factors = Spatial(array).unrolled(tile)
 

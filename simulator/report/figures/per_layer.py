@@ -13,13 +13,19 @@ from matplotlib.patches import Polygon
 from simulator.report.figures.layer_names import merged_order, short_names
 from simulator.report.figures.style import (
     BLACK,
+    BLUE,
     COLUMN_WIDTH,
     FULL_WIDTH,
+    GREEN,
     GREY,
+    LIGHT_GREY,
     NAME_POINTS,
     OPERAND_COLOURS,
     OPERAND_NAMES,
+    ORANGE,
+    PURPLE,
     SKY,
+    VERMILLION,
     YELLOW,
     Header,
     NothingToDrawError,
@@ -72,6 +78,20 @@ CYCLE_PARTS = (
     Part("overhead_cycles", "before the layer", BLACK),
 )
 
+ARRAY_PARTS = (
+    Part("array_effectual_cycles", "effectual", GREEN),
+    Part("array_ineffectual_cycles", "zeros multiplied", GREY),
+    Part("array_fragmentation_cycles", "fragmentation", SKY),
+    Part("array_bank_conflicts_cycles", "bank conflicts", VERMILLION),
+    Part("array_imbalance_cycles", "imbalance", ORANGE),
+    Part("array_halo_cycles", "halo", PURPLE),
+    Part("array_outside_cycles", "outside of the OFM", YELLOW),
+    Part("array_metadata_cycles", "metadata", BLUE),
+    Part("array_load_cycles", "load", BLACK),
+    Part("array_unused_cycles", "unused", LIGHT_GREY),
+)
+"""What the multipliers did in the array's cycles."""
+
 
 def bandwidth_breakdown(reports: Mapping[str, Report]) -> Figure:
     """DRAM bytes of every layer by operand, the reports side by side.
@@ -100,12 +120,31 @@ def cycle_breakdown(reports: Mapping[str, Report]) -> Figure:
     check_reports(reports, MOST_REPORTS)
     notes = with_change({name: report.totals["cycles"] for name, report in reports.items()}, "cycles")
     return _layer_figure(
-        {name: _cycles(report) for name, report in reports.items()},
+        {name: _columns(report, CYCLE_PARTS) for name, report in reports.items()},
         CYCLE_PARTS,
         title=f"Cycles per layer: {subject(reports)}",
         quantity=f"Cycles {per_batch(reports)}",
         base="cycles",
         notes={name: f"{notes[name]}, {with_unit(report.totals['seconds'], 's')}" for name, report in reports.items()},
+    )
+
+
+def array_breakdown(reports: Mapping[str, Report]) -> Figure:
+    """The array's cycles of every layer by what its multipliers did, the reports side by side.
+
+    Layers and bars as in `bandwidth_breakdown`; layers on the vector unit are left out. Raises InputError without
+    reports, with more than three, or when the array does nothing.
+    """
+    check_reports(reports, MOST_REPORTS)
+    values = {name: _columns(report, ARRAY_PARTS) for name, report in reports.items()}
+    totals = {name: sum(sum(layer.values()) for layer in of.values()) for name, of in values.items()}
+    return _layer_figure(
+        values,
+        ARRAY_PARTS,
+        title=f"Where the array's cycles go: {subject(reports)}",
+        quantity=f"Cycles {per_batch(reports)}",
+        base="cycles",
+        notes=with_change(totals, "cycles"),
     )
 
 
@@ -118,9 +157,9 @@ def _traffic(report: Report) -> ByLayer:
     return values
 
 
-def _cycles(report: Report) -> ByLayer:
-    """Cycles of each layer, by what the array did."""
-    columns = [part.key for part in CYCLE_PARTS]
+def _columns(report: Report, parts: Sequence[Part]) -> ByLayer:
+    """The parts of each layer as the table of layers has them."""
+    columns = [part.key for part in parts]
     rows = report.layers.reindex(columns=columns, fill_value=0).to_numpy(np.float64).tolist()
     return {
         str(name): dict(zip(columns, row, strict=True)) for name, row in zip(report.layers["layer"], rows, strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from simulator.errors import InputError
-from simulator.report.figures.per_layer import MOST_REPORTS, bandwidth_breakdown, cycle_breakdown
+from simulator.report.figures.per_layer import MOST_REPORTS, array_breakdown, bandwidth_breakdown, cycle_breakdown
 from simulator.report.figures.roofline import roofline
 from simulator.report.figures.spread import image_spread
 from simulator.report.figures.style import NothingToDrawError, check_reports, publication_style
@@ -27,7 +27,7 @@ def save_figures(
 ) -> list[Path]:
     """Writes the figures that apply into `folder`, each whole or not at all; returns their paths.
 
-    bandwidth and cycles (up to three reports), network, energy, spread (over images, up to three reports), roofline
+    bandwidth, cycles and array (up to three reports), network, energy, spread (over images, up to three reports), roofline
     (of the first report; roofline-2, … of the others). A figure for which every value is 0 is left out. The same
     reports give the same bytes. Raises InputError without reports, for an unknown format, or when the folder cannot be
     written.
@@ -56,6 +56,7 @@ def _figures(reports: Mapping[str, Report]) -> dict[str, Callable[[], Figure]]:
     per_layer: dict[str, Callable[[], Figure]] = {
         "bandwidth": lambda: bandwidth_breakdown(reports),
         "cycles": lambda: cycle_breakdown(reports),
+        "array": lambda: array_breakdown(reports),
     }
     rooflines = {
         "roofline" if number == 1 else f"roofline-{number}": partial(roofline, report)

@@ -26,7 +26,8 @@ TITLE_POINTS, TEXT_POINTS, TICK_POINTS, NAME_POINTS = 8.0, 7.0, 6.5, 6.0
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 SKY, YELLOW, BLACK, GREY = "#56B4E9", "#F0E442", "#000000", "#595959"
-"""The palette of Okabe and Ito (2008), which colour-blind readers can tell apart, and a grey."""
+LIGHT_GREY = "#BFBFBF"
+"""The palette of Okabe and Ito (2008), which colour-blind readers can tell apart, and two greys."""
 
 OPERAND_COLOURS = {"ifm": BLUE, "kernel": ORANGE, "ofm": GREEN, "psum": VERMILLION, "metadata": PURPLE}
 OPERAND_NAMES = {"ifm": "IFM", "kernel": "kernel", "ofm": "OFM", "psum": "psum", "metadata": "metadata"}

@@ -1,0 +1,1 @@
+"""Ways in which arrays exploit zeros: cycles and losses from the boolean maps of both operands."""
