@@ -4,8 +4,9 @@ A file of a pruned network is a safetensors file whose metadata holds `fmapsim_p
 output channel of layers whose kernels are quantised, by layer.
 """
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from simulator.errors import InputError
+from simulator.trace.records import Layer
 
 METADATA_KEY = "fmapsim_pruned"
 
@@ -65,6 +67,17 @@ def _resize_convolution(module: nn.Conv1d | nn.Conv2d, weight: Tensor, where: st
     if outputs % groups:
         raise InputError(f"{where}, expected output channels that {groups} groups divide")
     module.out_channels, module.in_channels, module.groups = outputs, per_group * groups, groups
+
+
+def with_kernel_bits(layers: Iterable[Layer], model: nn.Module) -> list[Layer]:
+    """The layers of a trace with the bits per output channel that the modules of their names have."""
+    found = dict(model.named_modules())
+
+    def bits(layer: Layer) -> tuple[int, ...]:
+        widths = getattr(found.get(layer.name), "kernel_bits", None)
+        return () if widths is None or layer.kernel is None else tuple(widths)
+
+    return [dataclasses.replace(layer, kernel_bits=bits(layer)) for layer in layers]
 
 
 def set_kernel_bits(model: nn.Module, bits: Any, where: str) -> None:

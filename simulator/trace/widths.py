@@ -67,8 +67,14 @@ def _resized(layer: Layer, read: list[int], trace: Trace, width: int | None) -> 
             f"layer '{layer.name}': {groups} groups do not divide {inputs} input and {outputs} output channels"
         )
     kernel = (outputs, inputs // groups, *layer.kernel[2:])
+    bits = layer.kernel_bits if outputs == layer.kernel[0] else ()  # which channels stay is not known
     return dataclasses.replace(
-        layer, ifm=(inputs, *layer.ifm[1:]), ofm=(outputs, *layer.ofm[1:]), kernel=kernel, groups=groups
+        layer,
+        ifm=(inputs, *layer.ifm[1:]),
+        ofm=(outputs, *layer.ofm[1:]),
+        kernel=kernel,
+        groups=groups,
+        kernel_bits=bits,
     )
 
 
