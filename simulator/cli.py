@@ -15,6 +15,7 @@ from simulator.commands.demo import demo
 from simulator.commands.extract import extract
 from simulator.commands.networks import networks
 from simulator.commands.prune import prune
+from simulator.commands.quantise import quantise
 from simulator.commands.simulate import simulate
 from simulator.commands.sparsity import sparsity
 from simulator.commands.terminal import complain, help_if_alone
@@ -57,6 +58,7 @@ app.command()(demo)
 app.command()(networks)
 app.command()(extract)
 app.command()(prune)
+app.command()(quantise)
 app.command()(criteria)
 app.command()(simulate)
 app.command()(compare)
