@@ -74,7 +74,8 @@ def _print_published(as_json: bool) -> None:
         {
             "name": f"{PREFIX}{name}",
             "method": row.method,
-            "published": {"macs": row.macs, "params": row.params, "top1": row.top1},
+            "published": {key: getattr(row, key) for key in ("macs", "params", "top1", "top5", "size_mib")},
+            "mean_bits": row.mean_bits,
             "counts": list(row.counts),
             "fidelity": row.fidelity,
             **{key: _network_json(name, published_trace(name))[key] for key in ("macs", "weights")},

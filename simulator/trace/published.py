@@ -23,9 +23,10 @@ PREFIX = "budget/"
 class PublishedBudget:
     """A row of a published table.
 
-    macs, params, top1 (percent): as published, None where they are not. counts: what macs and params count. widths: the
-    share of output channels that layers keep, by pattern. fidelity: whether `widths` are the row's own structure
-    ("exact"), shares fitted to both numbers ("fit") or to the MACs alone ("uniform").
+    macs, params, top1, top5 (percent), size_mib: as published, None where they are not. counts: what macs and params
+    count. widths: the share of output channels that layers keep, by pattern. mean_bits: of the weights of a quantised
+    network. fidelity: whether `widths` and `mean_bits` are the row's own structure ("exact"), fitted to both numbers
+    (or the size) ("fit"), or to the MACs alone ("uniform").
     """
 
     name: str
@@ -37,6 +38,9 @@ class PublishedBudget:
     fidelity: Literal["exact", "fit", "uniform"]
     params: float | None = None
     top1: float | None = None
+    top5: float | None = None
+    size_mib: float | None = None
+    mean_bits: float | None = None
 
     def layer_widths(self, trace: Trace) -> dict[str, int]:
         """Output channels by layer of the unpruned network's trace."""
@@ -46,6 +50,14 @@ class PublishedBudget:
                 if layer.kernel is not None and fnmatch.fnmatchcase(layer.name, pattern):
                     found[layer.name] = max(1, int(layer.ofm[0] * share + 0.5))
         return found
+
+    def kernel_bits(self, outputs: int) -> tuple[int, ...]:
+        """The widths of a layer's output channels: the two around the mean, spread evenly; none without a mean."""
+        if self.mean_bits is None:
+            return ()
+        least = int(self.mean_bits)
+        share = self.mean_bits - least
+        return tuple(least + int((number + 1) * share) - int(number * share) for number in range(outputs))
 
 
 @functools.cache
@@ -70,5 +82,9 @@ def published_trace(name: str) -> Trace:
         raise InputError(f"unknown published budget '{name}' (`fmapsim networks --published` lists them){hint}")
     trace = network_trace(row.network)
     pruned = with_widths(trace, row.layer_widths(trace), f"{PREFIX}{row.name}")
-    origin = {"method": row.method, "fidelity": row.fidelity, "widths": dict(row.widths)}
-    return dataclasses.replace(pruned, provenance={**trace.provenance, "published": origin})
+    layers = [
+        dataclasses.replace(layer, kernel_bits=row.kernel_bits(layer.kernel[0])) if layer.kernel else layer
+        for layer in pruned.layers
+    ]
+    origin = {"method": row.method, "fidelity": row.fidelity, "widths": dict(row.widths), "mean_bits": row.mean_bits}
+    return dataclasses.replace(pruned, layers=layers, provenance={**trace.provenance, "published": origin})

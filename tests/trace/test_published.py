@@ -33,7 +33,7 @@ def test_structures_have_the_published_budgets(row: PublishedBudget) -> None:
 
 def test_the_table_is_whole() -> None:
     networks = [row.network for row in ROWS]
-    assert {name: networks.count(name) for name in set(networks)} == {"resnet18": 7, "resnet50": 16, "mobilenet_v2": 4}
+    assert {name: networks.count(name) for name in set(networks)} == {"resnet18": 7, "resnet50": 20, "mobilenet_v2": 4}
     assert (
         published_budgets()["resnet50-di-unif"].layer_widths(published_trace("budget/resnet50"))["layer1.0.conv1"] == 31
     )
@@ -44,6 +44,28 @@ def test_rows_simulate(name: str) -> None:
     trace = published_trace(name)
     assert trace.name == name
     assert simulate(trace, "edge-npu").totals["macs_dense"] == sum(layer.macs for layer in trace.layers)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.mean_bits], ids=lambda row: row.name)
+def test_sizes_from_bits(row: PublishedBudget) -> None:
+    """Parameters times mean width, in MiB; the trace's weights have that mean."""
+    assert row.mean_bits is not None
+    trace = published_trace(f"budget/{row.name}")
+    assert counts(row, trace)[1] * row.mean_bits / 8 / 2**20 == pytest.approx(row.size_mib, rel=0.001)
+    weights = sum(layer.kernel_elements for layer in trace.layers)
+    bits = sum(
+        sum(layer.kernel_bits) * layer.kernel_elements // len(layer.kernel_bits)
+        for layer in trace.layers
+        if layer.kernel
+    )
+    assert bits / weights == pytest.approx(row.mean_bits, rel=0.005)
+
+
+def test_quantised_rows_move_fewer_kernel_bytes() -> None:
+    whole, two = (
+        simulate(published_trace(f"budget/{name}"), "edge-npu") for name in ("resnet50", "resnet50-weights-di")
+    )
+    assert two.totals["dram_bytes"] < whole.totals["dram_bytes"]
 
 
 def test_a_row_that_does_not_exist() -> None:

@@ -102,7 +102,7 @@ def fine_tune(
                 torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
-            total += float(loss) * len(images)
+            total += float(loss.detach()) * len(images)
             count += len(images)
         if count == 0:
             raise InputError("fine-tuning: no images")

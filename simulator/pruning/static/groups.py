@@ -8,7 +8,7 @@ channels must compute what the network computes with them at zero.
 
 import copy
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune as torch_prune
 
 from simulator.errors import InputError
 from simulator.pruning.static.cut import Cuts, Side, cut, zeroed
@@ -74,6 +75,10 @@ class Prunable:
     def __iter__(self) -> Iterator[ChannelGroup]:
         return iter(self.groups.values())
 
+    def only(self, names: Collection[str]) -> "Prunable":
+        """Those of the groups."""
+        return Prunable({name: group for name, group in self.groups.items() if name in names}, self.blocked)
+
     def after(self, kept: Mapping[str, Ints]) -> "Prunable":
         """The groups of the network that keeps these units of each group (all of those that are not named)."""
         units = {group.name: kept.get(group.name, np.arange(group.units)) for group in self}
@@ -121,8 +126,13 @@ def example_input(model: nn.Module, input_shape: tuple[int, int, int], images: i
 def shared_copy(model: nn.Module) -> nn.Module:
     """A copy of the modules whose parameters and buffers are the original's tensors, in evaluation mode.
 
-    Parameters are new objects that want gradients; replacing them leaves the original alone.
+    Parameters are new objects that want gradients; replacing them leaves the original alone. Raises InputError for a
+    network whose weights torch.nn.utils.prune holds in two parts.
     """
+    if torch_prune.is_pruned(model):
+        raise InputError(
+            "the network holds masks of torch.nn.utils.prune; make them permanent (`made_permanent`) first"
+        )
     memo: dict[int, Any] = {id(tensor): tensor for tensor in model.buffers()}
     memo |= {
         id(parameter): nn.Parameter(parameter.detach(), requires_grad=parameter.is_floating_point())

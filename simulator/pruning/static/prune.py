@@ -118,10 +118,10 @@ def prune(
     if request.structure == "given":
         assert request.widths is not None
         widths = given(prunable, request.widths)
-        scores = criterion.score(Scoring(model, prunable, calibration, request.settings, request.trace))
+        scores = criterion.score(Scoring(model, prunable.only(widths), calibration, request.settings, request.trace))
         return _finished(model, prunable, best_units(scores, widths), input_shape, shared_copy(model))
     assert request.budget is not None
-    request.limits.chosen(prunable)  # refuse a wrong pattern before anything takes time
+    chosen = prunable.only(request.limits.chosen(prunable))
     cost = cost_of(request.budget, model, prunable, input_shape)
     whole = cost({})
     limit = request.budget.absolute(whole)
@@ -131,7 +131,7 @@ def prune(
         state.run(whole, limit, what, progress)
         cut_model, kept = state.model, state.numbers
     else:
-        scores = criterion.score(Scoring(model, prunable, calibration, request.settings, request.trace))
+        scores = criterion.score(Scoring(model, chosen, calibration, request.settings, request.trace))
         if request.structure == "uniform":
             widths = uniform(prunable, request.limits, cost, limit, what)
         else:
@@ -222,7 +222,9 @@ class _Greedy:
 
     def _score(self) -> None:
         request = self._request
-        scoring = Scoring(self.model, self._prunable, self._calibration, request.settings, request.trace)
+        scoring = Scoring(
+            self.model, self._prunable.only(self._units), self._calibration, request.settings, request.trace
+        )
         self._scores = over_mean(self._criterion.score(scoring), self._criterion.comparable)
 
     def _evaluate(self, widths: Widths) -> float:

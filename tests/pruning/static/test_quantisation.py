@@ -172,7 +172,7 @@ def test_bad_requests(arguments: tuple[object, ...], message: str) -> None:
 
 
 def test_what_is_missing() -> None:
-    with pytest.raises(InputError, match="no layer 'nowhere' to quantise"):
+    with pytest.raises(InputError, match="no layer 'nowhere'; the network has"):
         quantise(warmed(Plain()), QuantisationRequest(3, "fixed", layers=("nowhere",)))
     with pytest.raises(InputError, match="criterion di looks at feature maps"):
         quantise(warmed(Plain()), QuantisationRequest(3))

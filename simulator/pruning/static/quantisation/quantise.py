@@ -7,8 +7,7 @@ of the first (Hou and Kung 2020, DI as the metric of precision within a layer), 
 """
 
 import copy
-import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,9 +20,10 @@ from simulator.errors import InputError
 from simulator.pruning.static.calibration import Calibration
 from simulator.pruning.static.criteria.criterion import Scoring, Settings, filters
 from simulator.pruning.static.criteria.di import channel_scores
-from simulator.pruning.static.groups import LAYERS, Prunable
+from simulator.pruning.static.groups import Prunable
 from simulator.pruning.static.quantisation.allocation import allocate
 from simulator.pruning.static.quantisation.quantisers import quantiser_named, relative_errors
+from simulator.pruning.static.unstructured import layers_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -70,7 +70,7 @@ def quantise(model: nn.Module, request: QuantisationRequest, calibration: Calibr
     labelled images to look at.
     """
     small = copy.deepcopy(model).eval()
-    chosen = _chosen(small, request.layers)
+    chosen = layers_of(small, request.layers)
     bits = _widths(small, chosen, request, calibration)
     quantiser = quantiser_named(request.quantiser)
     for name, layer in chosen.items():
@@ -85,18 +85,6 @@ def quantise(model: nn.Module, request: QuantisationRequest, calibration: Calibr
             weight.copy_(torch.from_numpy(found).reshape(weight.shape))
         setattr(layer, "kernel_bits", tuple(int(width) for width in bits[name]))  # noqa: B010 (not a parameter)
     return small
-
-
-def _chosen(model: nn.Module, patterns: Sequence[str]) -> dict[str, nn.Module]:
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, LAYERS)}
-    for pattern in patterns:
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in layers):
-            raise InputError(f"no layer '{pattern}' to quantise; the network has {', '.join(layers) or 'none'}")
-    return {
-        name: module
-        for name, module in layers.items()
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-    }
 
 
 def _widths(
