@@ -46,10 +46,18 @@ def _enough(count: torch.Tensor, size: torch.Tensor | int, rule: str) -> torch.T
     return share.denominator * count > share.numerator * size
 
 
+def largest_magnitude(maps: torch.Tensor) -> torch.Tensor:
+    """The largest |x| of each feature map of [N, C, H, W]: [N, C, 1, 1]; NaN where a map holds one.
+
+    Two reductions read the maps once each; |x| first would write and read a copy besides.
+    """
+    return torch.maximum(maps.amax((-2, -1), keepdim=True), -maps.amin((-2, -1), keepdim=True))
+
+
 def flagged_feature_maps(maps: torch.Tensor, epsilon: float | torch.Tensor, rule: str) -> torch.Tensor:
     """Which feature maps of [N, C, H, W] are flagged: [N, C, 1, 1]; epsilon is a number or [C, 1, 1]."""
     if rule == "all":
-        return small_elements(maps.abs().amax((-2, -1), keepdim=True), epsilon)
+        return largest_magnitude(maps) <= epsilon
     if rule == "mean":
         return maps.abs().mean((-2, -1), keepdim=True) <= epsilon
     count = small_elements(maps, epsilon).sum((-2, -1), dtype=torch.int64, keepdim=True)

@@ -56,6 +56,7 @@ def layer_energy(
     gated: int,
     vector_elements: int,
     compared: int,
+    accumulated: int,
     duration_ps: int,
 ) -> dict[str, float]:
     """Picojoules of each of COMPONENTS.
@@ -80,7 +81,7 @@ def layer_energy(
     result["mac"] = performed * energy.mac
     result["mac_gated"] = gated * energy.mac_gated
     result["post_processing"] = vector_elements * energy.post_processing
-    result["pruning_unit"] = compared * energy.compare
+    result["pruning_unit"] = compared * energy.compare + accumulated * energy.accumulate
     result["clock"] = energy.clock * duration_ps * 1e-3
     result["leakage"] = energy.leakage * duration_ps * 1e-3
     return result

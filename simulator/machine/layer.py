@@ -28,6 +28,7 @@ from simulator.machine.layer_costs import (
 )
 from simulator.machine.output_costs import OutputTraffic, output_stream
 from simulator.machine.pipeline import LayerTiming, LayerWork, OperandStream
+from simulator.machine.pruning import Comparisons
 from simulator.machine.results import LayerResult, OnChipUse
 from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, on_chip_bytes, traffic_rows
 from simulator.machine.way_out import folded_passes, way_out
@@ -64,7 +65,7 @@ class PreparedLayer:
     skippable_bytes: int
     skipped_bytes: int
     vector_elements: int
-    comparisons: int
+    comparisons: Comparisons
     pads: PadCounts
     stay: OnChipUse
 
@@ -81,7 +82,8 @@ class PreparedLayer:
             performed=self.macs.performed,
             gated=self.macs.gated,
             vector_elements=self.vector_elements,
-            compared=self.comparisons,
+            compared=self.comparisons.compared,
+            accumulated=self.comparisons.accumulated,
             duration_ps=timing.end_ps - timing.start_ps,
         )
         return LayerResult(
@@ -121,7 +123,7 @@ def prepare_layer(
             streams["kernel"], kernel_traffic = right_operand_stream(schedule, accelerator, right)
         else:
             streams["kernel"], kernel_traffic = kernel_stream(
-                schedule, accelerator, kernel_map, active, batch.memory, layer_index
+                schedule, accelerator, kernel_map, batch.with_replaced(layer, nest, active), batch.memory, layer_index
             )
         step_cycles, macs, accesses, pads = _array(batch, layer, schedule, active, kernel_map)
     else:
@@ -178,11 +180,15 @@ def _as_one(batch: Batch, layer: Layer, stages: Sequence[Stage]) -> Layer:
 
 
 def _flags(batch: Batch, layer: Layer) -> tuple[RequestCosts, FlagRuns]:
-    """The flags of a layer: what they cost on a plain bus, and what they ask of a memory system."""
+    """The flags of a layer and the pruning unit's tables: what they cost on a plain bus, and what they ask of a memory system."""
     read = [(tensor, batch.flag_bytes(tensor)) for tensor in layer.inputs]
+    tables = batch.table_bytes(layer)
     written = batch.flag_bytes(layer.output)
-    costs = flag_requests(batch.accelerator, [size for _, size in read], written)
+    costs = flag_requests(batch.accelerator, [*(size for _, size in read), *tables], written)
     reads = [(region, size) for tensor, size in read if size and (region := batch.memory.flags(tensor, size))]
+    for number, size in enumerate(tables):
+        table = batch.memory.tables(layer.output, number, size)
+        reads += [] if table is None else [(table, size)]
     region = batch.memory.flags(layer.output, written) if written else None
     return costs, flag_runs(batch.accelerator, reads, None if region is None else (region, written))
 

@@ -19,7 +19,7 @@ from simulator.errors import InputError
 from simulator.extract.dispatch import plain_attention
 from simulator.extract.layout import Layout
 from simulator.extract.plan import Plan
-from simulator.extract.pruning_hook import share_of
+from simulator.extract.pruning_hook import largest_magnitude, share_of
 from simulator.extract.scores import logits_of
 from simulator.extract.views import is_transparent
 
@@ -48,9 +48,9 @@ class LayerSamples:
 
 def scores(maps: torch.Tensor, rule: str) -> torch.Tensor:
     """The least epsilon by which `rule` flags each feature map of [N, C, H, W]: [N, C]."""
-    magnitudes = maps.abs()
     if rule == "all":
-        return magnitudes.amax((2, 3))
+        return largest_magnitude(maps)[:, :, 0, 0]
+    magnitudes = maps.abs()
     if rule == "mean":
         return magnitudes.mean((2, 3))
     share, flat = share_of(rule), magnitudes.flatten(2)
