@@ -6,7 +6,6 @@ m = z₁ - z₂ between the two highest logits; with g = ∂m/∂x a feature map
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,28 +21,9 @@ from simulator.extract.plan import Plan
 from simulator.extract.pruning_hook import largest_magnitude, share_of
 from simulator.extract.scores import logits_of
 from simulator.extract.views import is_transparent
+from simulator.pruning.dynamic.allocation import LayerSamples
 
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class LayerSamples:
-    """One layer's feature maps over the calibration images; all arrays are [images, channels].
-
-    score: the least epsilon that flags the map. mean: of its elements. product: Σ g·x. gradient: Σ g. elements: of one
-    map.
-    """
-
-    score: Floats
-    mean: Floats
-    product: Floats
-    gradient: Floats
-    nonzero: Floats
-    elements: int
-
-    def change(self, replacement: Floats | float) -> Floats:
-        """The change of the margin when each map becomes the constant `replacement` ([C] or 0), to first order."""
-        return np.asarray(replacement * self.gradient - self.product)
 
 
 def scores(maps: torch.Tensor, rule: str) -> torch.Tensor:
@@ -69,7 +49,6 @@ def sample_layers(
     progress is called with the images done. Raises InputError where the network cannot be unrolled or has no logits.
     """
     collected: dict[str, list[tuple[Floats, ...]]] = {name: [] for name in plan.prunable}
-    sizes: dict[str, int] = {}
     margins: list[Floats] = []
     unrolled: dict[tuple[int, ...], torch.fx.GraphModule] = {}
     done = 0
@@ -82,12 +61,11 @@ def sample_layers(
             margins.append(run.backward(batch))
             for name, arrays in run.samples.items():
                 collected[name].append(arrays)
-                sizes[name] = run.elements[name]
             done += len(batch)
             if progress is not None:
                 progress(done)
     layers = {
-        name: LayerSamples(*(np.concatenate(pieces) for pieces in zip(*found, strict=True)), sizes[name])
+        name: LayerSamples(*(np.concatenate(pieces) for pieces in zip(*found, strict=True)))
         for name, found in collected.items()
         if found
     }
@@ -131,7 +109,6 @@ class _GradientRun(torch.fx.Interpreter):
         self._prunable = set(plan.prunable)
         self._position = 0
         self.samples: dict[str, tuple[Floats, ...]] = {}
-        self.elements: dict[str, int] = {}
 
     def backward(self, batch: torch.Tensor) -> Floats:
         """Runs the batch forward and back; the margins [N]."""
@@ -161,7 +138,6 @@ class _GradientRun(torch.fx.Interpreter):
 
     def _listen(self, layer: str, layout: Layout, raw: torch.Tensor) -> None:
         maps = layout.read(raw.detach()).clone()
-        self.elements[layer] = maps.shape[2] * maps.shape[3]
         score, mean = scores(maps, self._rule), maps.mean((2, 3))
         nonzero = (maps != 0).float().mean((2, 3))
 
@@ -169,7 +145,7 @@ class _GradientRun(torch.fx.Interpreter):
 
         def arrived(gradient: torch.Tensor) -> None:
             slope = layout.read(gradient)
-            found = (score, mean, torch.einsum("nchw,nchw->nc", slope, maps), slope.sum((2, 3)), nonzero)
+            found = (score, mean, nonzero, (slope * maps).sum((2, 3)), slope.sum((2, 3)))
             samples[layer] = tuple(value.numpy() for value in found)
 
         raw.register_hook(arrived)
