@@ -27,9 +27,7 @@ def calibrate(
         typer.Argument(metavar="NETWORK", help="A built-in network, a node list .json, or module:factory of your own."),
     ],
     images: Annotated[Path, typer.Option("--images", metavar="PATH", help="A folder, .tar or .npz of images.")],
-    select: Annotated[
-        str, typer.Option("--select", metavar="IMAGES", help="Images to calibrate on, such as 0:500.")
-    ],
+    select: Annotated[str, typer.Option("--select", metavar="IMAGES", help="Images to calibrate on, such as 0:500.")],
     evaluate: Annotated[
         str, typer.Option("--evaluate", metavar="IMAGES", help="Other images, to report accuracy on, such as 500:1000.")
     ],
@@ -92,7 +90,8 @@ def calibrate(
     from simulator.extract.images import open_images
     from simulator.extract.weights import resolve_model
     from simulator.hardware.load import load_accelerator
-    from simulator.pruning.dynamic.calibrate import Settings, calibrate as run
+    from simulator.pruning.dynamic.calibrate import Settings
+    from simulator.pruning.dynamic.calibrate import calibrate as run
     from simulator.pruning.dynamic.epsilon_file import CalibratedEpsilons
 
     changes = parsed_overrides(overrides or [])
@@ -100,7 +99,10 @@ def calibrate(
     load_accelerator(hardware, changes)
     every = _labelled(open_images(images, labels), "--images")
     others = every if evaluation_images is None else _labelled(open_images(evaluation_images), "--evaluation-images")
-    chosen, held_out = selected_images(select, len(every), "--select"), selected_images(evaluate, len(others), "--evaluate")
+    chosen, held_out = (
+        selected_images(select, len(every), "--select"),
+        selected_images(evaluate, len(others), "--evaluate"),
+    )
     if others is every and set(chosen) & set(held_out):
         raise InputError(
             f"--select {select} and --evaluate {evaluate} share {len(set(chosen) & set(held_out))} images: accuracy is "
@@ -127,7 +129,9 @@ def calibrate(
             model.module, calibration, evaluation, settings, name=model.name, journal=(out, digest), watch=progress
         )
         results = found.results()
-        CalibratedEpsilons(model.name, found.epsilon, found.means, rule, provenance=provenance, results=results).save(out)
+        CalibratedEpsilons(model.name, found.epsilon, found.means, rule, provenance=provenance, results=results).save(
+            out
+        )
     _report(found, settings, hardware, len(held_out), out)
 
 
@@ -148,7 +152,8 @@ def _in_memory(images: "ImageSet", model: "LoadedModel", batch_size: int) -> "La
         images.check_labels(model.num_classes)
     model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     every = [
-        batch.contiguous(memory_format=torch.channels_last) for batch in batches(images, model.preprocessing, batch_size)
+        batch.contiguous(memory_format=torch.channels_last)
+        for batch in batches(images, model.preprocessing, batch_size)
     ]
     assert images.labels is not None
     return LabelledImages(every, images.labels)
@@ -178,7 +183,9 @@ def _report(found: "Calibration", settings: "Settings", hardware: str, images: i
         f"{printable(hardware)}: {settings.simulated} of them.",
         soft_wrap=True,
     )
-    needed = " ".join(f"--set {key}={value}" for key, value in settings.unit.items() if value not in ("all", "layer", "zero"))
+    needed = " ".join(
+        f"--set {key}={value}" for key, value in settings.unit.items() if value not in ("all", "layer", "zero")
+    )
     text.print(f"Written to {out}. To record and simulate with it:", soft_wrap=True)
     text.print(f"  fmapsim extract NETWORK --images … --epsilon {out} --out pruned", soft_wrap=True)
     text.print(

@@ -205,7 +205,9 @@ def _as_calibrated(found: CalibratedEpsilons, file: Path, pruning: dict[str, Any
     defaults = {"relative": False, "granularity": "feature_map", "tile": None, "rule": "all", "side": "ofm"}
     for key, default in defaults.items():
         if pruning[key] != default:
-            raise InputError(f"--{key} {pruning[key]}: {file} was calibrated for what it says itself; leave --{key} out")
+            raise InputError(
+                f"--{key} {pruning[key]}: {file} was calibrated for what it says itself; leave --{key} out"
+            )
     fixed = {"rule": found.rule, "granularity": found.granularity, "side": found.side}
     return {**pruning, **fixed, "epsilon": found.epsilon, "means": found.means or None}
 

@@ -50,10 +50,10 @@ def extract(
 
     batches: tensors [N, C, H, W] as the model takes them, or one such tensor. labels: one class number per image.
     epsilon switches dynamic pruning on: a number for all layers, or by layer name a number or one per channel (other
-    layers are not pruned);
-    with `relative` it is multiplied by the layer's mean channel maximum |x| over `calibration` (default: the images
-    themselves). granularity, tile (rows, columns), rule and side say what is compared with epsilon and where, as in
-    `RecordedPruning`; means replaces what is flagged by a number per channel, by layer, where there is one. progress is called after each batch with the images done and their total (0 when unknown).
+    layers are not pruned); with `relative` it is multiplied by the layer's mean channel maximum |x| over `calibration`
+    (default: the images themselves). granularity, tile (rows, columns), rule and side say what is compared with epsilon
+    and where, as in `RecordedPruning`; means replaces what is flagged by a number per channel, by layer, instead of 0.
+    progress is called after each batch with the images done and their total (0 when unknown).
 
     Raises InputError, with nothing written, when the arguments contradict each other, a layer or class does not exist,
     there are not as many labels as images, the network fails on the images or chooses its operators by them.
@@ -132,8 +132,14 @@ def _request(
         raise InputError("calibration images are given, but epsilon is not relative")
     if epsilon is not None:
         return PruningRequest(epsilon, relative, granularity, tile, rule, side, means)
-    given = {"relative": relative, "granularity": granularity, "tile": tile, "rule": rule, "side": side}
-    given["means"] = means
+    given: dict[str, object] = {
+        "relative": relative,
+        "granularity": granularity,
+        "tile": tile,
+        "rule": rule,
+        "side": side,
+        "means": means,
+    }
     defaults = {"relative": False, "granularity": "feature_map", "tile": None, "rule": "all", "side": "ofm"}
     defaults["means"] = None
     for key, value in given.items():

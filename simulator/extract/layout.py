@@ -92,7 +92,7 @@ class Layout:
         raw.masked_fill_(self._in_raw(raw, mask), 0)
 
     def fill(self, raw: torch.Tensor, mask: torch.Tensor, value: torch.Tensor) -> None:
-        """Writes `value` ([C, 1, 1], or what else broadcasts to [N, C, H, W]) where the mask is True, as `erase` does."""
+        """Writes `value`, which broadcasts to [N, C, H, W], where the mask is True, as `erase` writes zero."""
         raw.copy_(torch.where(self._in_raw(raw, mask), self._in_raw(raw, value), raw))
 
     def _in_raw(self, raw: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:

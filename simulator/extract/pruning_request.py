@@ -96,8 +96,8 @@ class PruningRequest:
             factor = scale(name)
             if not math.isfinite(factor):
                 raise InputError(f"relative epsilon of layer '{name}': its feature maps hold NaN or infinity")
-            one = isinstance(epsilon, float)
-            absolute[name] = epsilon * factor if one else tuple(each * factor for each in _numbers(epsilon))
+            scaled = tuple(each * factor for each in _numbers(epsilon))
+            absolute[name] = scaled[0] if isinstance(epsilon, float) else scaled
         return absolute
 
     def resolved(self, epsilons: Mapping[str, Epsilon]) -> DynamicPruning:
@@ -106,8 +106,10 @@ class PruningRequest:
 
     def record(self, applied: Mapping[str, Epsilon]) -> RecordedPruning:
         """The record in the trace."""
-        by_layer = isinstance(self.epsilon, Mapping)
-        epsilon = {name: _as_written(value) for name, value in self.epsilon.items()} if by_layer else float(self.epsilon)
+        if isinstance(self.epsilon, Mapping):
+            epsilon: float | dict[str, Epsilon] = {name: _as_written(each) for name, each in self.epsilon.items()}
+        else:
+            epsilon = float(self.epsilon)
         means = {name: tuple(map(float, values)) for name, values in (self.means or {}).items()}
         return RecordedPruning(
             epsilon, self.relative, self.granularity, self.tile, self.rule, self.side, dict(applied), means

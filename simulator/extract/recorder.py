@@ -149,7 +149,7 @@ class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
         return mask
 
     def _replace(self, layer: str | None, layout: Layout | None, raw: torch.Tensor, mask: torch.Tensor) -> None:
-        """After recording, what is flagged becomes what the hardware has in its place: it is not loaded all the same."""
+        """Puts in the place of what is flagged, once that is recorded as not there, what the hardware has for it."""
         assert self._pruner is not None
         assert layer is not None
         assert layout is not None

@@ -263,5 +263,5 @@ class Batch:
         own, seen = self.trace.tensors[layer.inputs[0]].shape, nest.inputs[0]
         full = np.broadcast_to(means[:, None, None], own)
         images = seen[0] * seen[1] * seen[2] // full.size
-        replaced = np.tile(full.reshape(-1), images).reshape(seen).any(axis=(1, 2))
-        return np.asarray(active | replaced[:, None])
+        replaced = np.asarray(np.tile(full.reshape(-1), images).reshape(seen).any(axis=(1, 2)))
+        return np.asarray(active | replaced.reshape(-1, 1))

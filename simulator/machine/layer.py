@@ -123,7 +123,12 @@ def prepare_layer(
             streams["kernel"], kernel_traffic = right_operand_stream(schedule, accelerator, right)
         else:
             streams["kernel"], kernel_traffic = kernel_stream(
-                schedule, accelerator, kernel_map, batch.with_replaced(layer, nest, active), batch.memory, layer_index
+                schedule,
+                accelerator,
+                kernel_map,
+                batch.with_replaced(layer, nest, active),
+                batch.memory,
+                layer_index,
             )
         step_cycles, macs, accesses, pads = _array(batch, layer, schedule, active, kernel_map)
     else:
@@ -180,7 +185,7 @@ def _as_one(batch: Batch, layer: Layer, stages: Sequence[Stage]) -> Layer:
 
 
 def _flags(batch: Batch, layer: Layer) -> tuple[RequestCosts, FlagRuns]:
-    """The flags of a layer and the pruning unit's tables: what they cost on a plain bus, and what they ask of a memory system."""
+    """The flags of a layer and the pruning unit's tables: on a plain bus, and for a memory system."""
     read = [(tensor, batch.flag_bytes(tensor)) for tensor in layer.inputs]
     tables = batch.table_bytes(layer)
     written = batch.flag_bytes(layer.output)

@@ -1,6 +1,6 @@
 """Which epsilon each layer or channel gets, for a given strength of pruning as a whole.
 
-The loss of accuracy that a flagged map of magnitude t causes grows like s·t², with the sensitivity s of its channel: the
+The loss of accuracy that a flagged map of magnitude t causes grows like s·t². The sensitivity s of its channel is the
 mean over calibration images of (change of the margin / (margin + 1))² per squared score. Where a map is worth v on the
 accelerator, a threshold t with s·t² = λ·v spends the same loss per unit saved in every channel of every layer, which is
 what a Lagrange multiplier asks for. One number, level = √λ, then scales all thresholds together.

@@ -195,8 +195,9 @@ class _Calibrator:
         scales = {name: float(layer.score.mean(dtype=np.float64)) for name, layer in samples.items()}
 
         def by_global(level: float) -> DynamicPruning:
-            return DynamicPruning({name: rounded(np.array([level * scale]))[0] for name, scale in scales.items()},
-                                  rule=settings.rule)
+            return DynamicPruning(
+                {name: rounded(np.array([level * scale]))[0] for name, scale in scales.items()}, rule=settings.rule
+            )
 
         def by_allocation(level: float) -> DynamicPruning:
             epsilons = allocation.thresholds(level)
@@ -274,7 +275,9 @@ class _Calibrator:
         for name, pruning in candidates.items():
             outcome = self._outcome(self._held_out, pruning, f"held out, {name}")
             overrides = dict(self._settings.overrides or {})
-            overrides |= self._settings.unit if name == "calibrated" else {"pruning.rule": self._settings.unit["pruning.rule"]}
+            overrides |= (
+                self._settings.unit if name == "calibrated" else {"pruning.rule": self._settings.unit["pruning.rule"]}
+            )
             hardware = load_accelerator(self._settings.hardware, overrides)
             trace = extract(
                 self._model, images, name=self._name, epsilon=pruning.epsilons, rule=pruning.rule, means=pruning.means

@@ -1,8 +1,8 @@
-"""The file of calibrated epsilons: what `fmapsim calibrate` writes and `fmapsim extract --epsilon FILE` takes. No torch.
+"""The file of calibrated epsilons: from `fmapsim calibrate`, for `fmapsim extract --epsilon FILE`. No torch here.
 
-JSON with the keys `fmapsim_epsilons` (the format's version), `network`, `epsilon` (by layer, one number or one per
-channel), `means` (by layer one number per channel, empty where flagged maps become zero), `rule`, `granularity`, `side`,
-`provenance` and `results`. Epsilons are absolute.
+JSON with the keys `fmapsim_epsilons` (the format's version), `network`, `epsilon` (by layer, one number or one for
+each channel), `means` (by layer one number per channel, empty where flagged maps become zero), `rule`, `granularity`,
+`side`, `provenance` and `results`. Epsilons are absolute.
 """
 
 import json
@@ -70,8 +70,12 @@ def calibrated_epsilons(content: Mapping[str, Any], where: str) -> CalibratedEps
         mappings[key] = value
     return CalibratedEpsilons(
         **texts,
-        epsilon={layer: epsilon_value(value, f"{where}: layer '{layer}'") for layer, value in mappings["epsilon"].items()},
-        means={layer: _means(value, f"{where}: means of layer '{layer}'") for layer, value in mappings["means"].items()},
+        epsilon={
+            layer: epsilon_value(value, f"{where}: layer '{layer}'") for layer, value in mappings["epsilon"].items()
+        },
+        means={
+            layer: _means(value, f"{where}: means of layer '{layer}'") for layer, value in mappings["means"].items()
+        },
         provenance=mappings["provenance"],
         results=mappings["results"],
     )

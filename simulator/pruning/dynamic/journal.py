@@ -51,7 +51,10 @@ class Journal:
         """The samples of the calibration images."""
         if self._samples_path is None:
             return find()
-        with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(self._samples_path) as file:
+        with (
+            contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile),
+            np.load(self._samples_path) as file,
+        ):
             if str(file["fingerprint"]) == self._fingerprint:
                 names = [str(name) for name in file["names"]]
                 layers = {

@@ -1,8 +1,8 @@
 """What each feature map of each calibration image means to the network's decision, from one run forward and back.
 
-The network is unrolled into its operators, as the recorder sees them, and run with gradients. The decision is the margin
-m = z₁ - z₂ between the two highest logits; with g = ∂m/∂x a feature map x that becomes the constant r changes it by
-Σ g·(r - x) to first order, summed over the map.
+The network is unrolled into its operators, as the recorder sees them, and run with gradients. What decides is the
+margin m = z₁ - z₂ between the two highest logits; with g = ∂m/∂x a feature map x that becomes the constant r
+changes it by Σ g·(r - x) to first order, summed over the map.
 """
 
 from collections.abc import Callable, Iterable
@@ -92,7 +92,9 @@ def _unrolled(model: nn.Module, batch: torch.Tensor, plan: Plan) -> torch.fx.Gra
         graph = make_fx(model)(batch)
     called = [node.target for node in graph.graph.nodes if node.op == "call_function" and _counts(node.target)]
     if called != [step.func for step in plan.steps]:
-        raise InputError("the network runs other operators when it is unrolled for gradients; calibrate with weights none")
+        raise InputError(
+            "the network runs other operators when it is unrolled for gradients; calibrate with weights none"
+        )
     return graph
 
 
@@ -119,7 +121,7 @@ class _GradientRun(torch.fx.Interpreter):
                 raise InputError("the network's result is not [N, classes] with two or more, so it has no margin")
             top = logits.topk(2).values
             margin = top[:, 0] - top[:, 1]
-            margin.sum().backward()
+            torch.autograd.backward(margin.sum())
         self.env.clear()
         return margin.detach().numpy()
 
@@ -148,4 +150,4 @@ class _GradientRun(torch.fx.Interpreter):
             found = (score, mean, nonzero, (slope * maps).sum((2, 3)), slope.sum((2, 3)))
             samples[layer] = tuple(value.numpy() for value in found)
 
-        raw.register_hook(arrived)
+        raw.register_hook(arrived)  # type: ignore[no-untyped-call]

@@ -70,7 +70,10 @@ class _Costs:
 
     def __init__(self, report: Report, objective: Objective, *, kernels_stay: bool) -> None:
         self._objective, self._kernels_stay = objective, kernels_stay
-        rows = zip(*(report.column("traffic", name) for name in ("layer", "operand", "level", "direction", "bytes")))
+        rows = zip(
+            *(report.column("traffic", name) for name in ("layer", "operand", "level", "direction", "bytes")),
+            strict=True,
+        )
         self._moved: dict[tuple[str, str, str], float] = {}
         for layer, operand, level, direction, moved in rows:
             if level == "dram":
