@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from simulator.commands import dram, hardware, trace
+from simulator.commands.calibrate import calibrate
 from simulator.commands.compare import compare
 from simulator.commands.demo import demo
 from simulator.commands.extract import extract
@@ -54,6 +55,7 @@ def fmapsim(
 app.command()(demo)
 app.command()(networks)
 app.command()(extract)
+app.command()(calibrate)
 app.command()(simulate)
 app.command()(compare)
 app.command()(sparsity)

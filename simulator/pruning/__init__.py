@@ -1,0 +1,1 @@
+"""Pruning: what a network can do without."""
