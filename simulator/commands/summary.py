@@ -91,7 +91,9 @@ def pruning_text(pruning: str | Mapping[str, Any]) -> str:
         return "no pruning"
     epsilon = pruning["epsilon"]
     how = "an epsilon per layer" if isinstance(epsilon, Mapping) else f"epsilon {epsilon:g}"
-    return f"dynamic pruning with {how}, per {pruning['granularity'].replace('_', ' ')} ({pruning['side']} side)"
+    area = pruning.get("unit_area_um2")
+    unit = "" if area is None else f"; a unit of about {significant(area / 1e6)} mm²"
+    return f"dynamic pruning with {how}, per {pruning['granularity'].replace('_', ' ')} ({pruning['side']} side){unit}"
 
 
 def component_name(component: str) -> str:

@@ -16,7 +16,17 @@ from simulator.hardware.mapping import Mapping
 from simulator.hardware.on_chip import OnChip
 from simulator.hardware.post_processing import PostProcessing
 from simulator.hardware.section import Positive, Section
-from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules, Picoseconds
+from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules, Picoseconds, SquareMicrometres
+
+
+class PruningArea(Section):
+    """The area of the parts of a pruning unit: of each comparator, of what adds up beside it (rules `count` and
+    `mean`), and of a bit of its flags and tables on chip.
+    """
+
+    comparator: SquareMicrometres
+    accumulator: SquareMicrometres = 0.0
+    bit: SquareMicrometres = 0.0
 
 
 class PruningUnit(Section):
@@ -34,6 +44,7 @@ class PruningUnit(Section):
     thresholds `channel` reads a table of one word per channel from DRAM for every layer that it compares. replacement
     `mean`: a flagged map stands for its channel's mean, from another such table with every load; its kernel slices are
     loaded, for what they add to all positions of the OFM comes from them, and only the MACs are skipped.
+    area: of its parts, for an estimate of the whole (`pruning_unit_area`).
     """
 
     granularity: Literal["feature_map", "tile"] = "feature_map"
@@ -44,6 +55,7 @@ class PruningUnit(Section):
     rule: Literal["all", "count", "mean"] = "all"
     thresholds: Literal["layer", "channel"] = "layer"
     replacement: Literal["zero", "mean"] = "zero"
+    area: PruningArea | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
