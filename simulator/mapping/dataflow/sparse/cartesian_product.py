@@ -129,8 +129,10 @@ class CartesianProduct:
         planes = window.reshape(-1, *window.shape[-2:])
         block = max(1, _SEGMENTS_AT_ONCE // (self.rows * self.columns))
         found = np.zeros((len(planes), len(tiles), 7), np.int64)
-        for first in range(0, len(planes), block):
-            own, plane = weights[first : first + block], self._by_pe(planes[first : first + block])
+        working = np.flatnonzero(planes.any(axis=(1, 2)))
+        for first in range(0, len(working), block):
+            some = working[first : first + block]
+            own, plane = weights[some], self._by_pe(planes[some])
             cycles: list[Ints | int] = [0] * len(tiles)
             for phase in _phases(convolution):
                 part = _Phase.of(self, plane, own, convolution, phase, size)
@@ -139,12 +141,12 @@ class CartesianProduct:
                     groups = self._groups(stop - start, *size)
                     chunks = [part.weight_chunks(start, start + g, min(start + g + groups.step, stop)) for g in groups]
                     cycles[number] = cycles[number] + part.cycles(chunks)
-                    found[first : first + block, number, 2:6] += part.others(chunks, start, stop)
+                    found[some, number, 2:6] += part.others(chunks, start, stop)
             for number, of_pes in enumerate(cycles):
                 if isinstance(of_pes, np.ndarray):
-                    found[first : first + block, number, 0] = of_pes.max(axis=1).sum(axis=1)
-                    found[first : first + block, number, 1] = of_pes.sum(axis=(1, 2))
-            found[first : first + block, :, 6] = np.count_nonzero(plane, axis=(1, 2, 3, 4))[:, None]
+                    found[some, number, 0] = of_pes.max(axis=1).sum(axis=1)
+                    found[some, number, 1] = of_pes.sum(axis=(1, 2))
+            found[some, :, 6] = np.count_nonzero(plane, axis=(1, 2, 3, 4))[:, None]
         return found
 
     def _by_pe(self, plane: Bools) -> Bools:
