@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
@@ -266,14 +266,16 @@ class _Calibrator:
         return step(0.0) if best is None else best
 
     def _rows(self, candidates: Mapping[str, DynamicPruning]) -> list[Row]:
-        unpruned = self._outcome(self._held_out, None, "held out, unpruned")
+        # At epsilon 0 only zeros become zero: one run is both, and its flags are counted.
+        unpruned = self._outcome(self._held_out, candidates["epsilon 0"], "held out, unpruned")
         images = _first(self._evaluation.batches, self._settings.simulated)
         whole = extract(self._model, images, name=self._name)
         base = simulate(whole, self._accelerator).totals
         nothing = Difference(0.0, 0.0, 0.0)
-        rows = [_row("unpruned", unpruned, nothing, base)]
+        rows = [_row("unpruned", replace(unpruned, flagged=0, flagged_elements=0), nothing, base)]
         for name, pruning in candidates.items():
-            outcome = self._outcome(self._held_out, pruning, f"held out, {name}")
+            same = pruning.changes_nothing
+            outcome = unpruned if same else self._outcome(self._held_out, pruning, f"held out, {name}")
             overrides = dict(self._settings.overrides or {})
             overrides |= (
                 self._settings.unit if name == "calibrated" else {"pruning.rule": self._settings.unit["pruning.rule"]}
@@ -283,7 +285,8 @@ class _Calibrator:
                 self._model, images, name=self._name, epsilon=pruning.epsilons, rule=pruning.rule, means=pruning.means
             )
             totals = simulate(trace, hardware, pruning="dynamic").totals
-            rows.append(_row(name, outcome, paired_difference(unpruned.correct, outcome.correct), totals))
+            change = nothing if same else paired_difference(unpruned.correct, outcome.correct)
+            rows.append(_row(name, outcome, change, totals))
         return rows
 
 
