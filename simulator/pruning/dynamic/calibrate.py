@@ -46,11 +46,19 @@ Epsilons = Mapping[str, float | tuple[float, ...]]
 Progress = Callable[[int, int], None]
 Watch = Callable[[str, str], AbstractContextManager[Progress]]
 
+GLOBAL, CALIBRATED = "global epsilon", "calibrated"
+"""The names of the two that are compared."""
+
 _FIRST_DISTURBANCE = 0.015
 """Where the search for the level begins: as much expected disturbance as costs most networks about a point of top-1."""
 
 _FIRST_GLOBAL = 0.15
 """Where the search for the global epsilon begins, as a multiple of the layer's mean score."""
+
+
+def unit_rule(rule: str) -> str:
+    """What a pruning unit is called that decides by a rule."""
+    return rule if rule in ("all", "mean") else "count"
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ class Settings:
     @property
     def unit(self) -> dict[str, str]:
         """What the accelerator's pruning unit must be able to do for these epsilons, as overrides."""
-        needs = {"pruning.rule": self.rule if self.rule in ("all", "mean") else "count"}
+        needs = {"pruning.rule": unit_rule(self.rule)}
         needs["pruning.thresholds"] = "layer" if self.weights == "none" else "channel"
         needs["pruning.replacement"] = self.replace
         return needs
@@ -204,19 +212,19 @@ class _Calibrator:
             means = flagged_means(samples, epsilons) if settings.replace == "mean" else None
             return DynamicPruning(epsilons, rule=settings.rule, means=means)
 
-        best_global = self._search("global epsilon", by_global, _FIRST_GLOBAL)
+        best_global = self._search(GLOBAL, by_global, _FIRST_GLOBAL)
         start = allocation.level_of(
             lambda level: expected_disturbance(samples, margins, allocation.thresholds(level)), _FIRST_DISTURBANCE
         )
-        best = self._search("calibrated", by_allocation, start)
+        best = self._search(CALIBRATED, by_allocation, start)
         found = by_allocation(best.level)
         candidates = {
             "epsilon 0": DynamicPruning(dict.fromkeys(samples, 0.0)),
-            "global epsilon": by_global(best_global.level),
-            "calibrated": found,
+            GLOBAL: by_global(best_global.level),
+            CALIBRATED: found,
         }
         rows = self._rows(candidates)
-        steps = {"global epsilon": best_global, "calibrated": best}
+        steps = {GLOBAL: best_global, CALIBRATED: best}
         return Calibration(found.epsilons, found.means or {}, best_global.level, rows, steps)  # type: ignore[arg-type]
 
     def _allocation(self) -> tuple[Allocation, dict[str, LayerSamples], npt.NDArray[np.float32]]:
@@ -276,11 +284,8 @@ class _Calibrator:
         for name, pruning in candidates.items():
             same = pruning.changes_nothing
             outcome = unpruned if same else self._outcome(self._held_out, pruning, f"held out, {name}")
-            overrides = dict(self._settings.overrides or {})
-            overrides |= (
-                self._settings.unit if name == "calibrated" else {"pruning.rule": self._settings.unit["pruning.rule"]}
-            )
-            hardware = load_accelerator(self._settings.hardware, overrides)
+            needed = self._settings.unit if name == CALIBRATED else {"pruning.rule": unit_rule(pruning.rule)}
+            hardware = load_accelerator(self._settings.hardware, {**(self._settings.overrides or {}), **needed})
             trace = extract(
                 self._model, images, name=self._name, epsilon=pruning.epsilons, rule=pruning.rule, means=pruning.means
             )
