@@ -127,13 +127,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The epsilons found, what flagged maps become (empty for zero), the rows to compare, and the steps taken."""
+    """The epsilons found, what flagged maps become (empty for zero), the rows to compare, the step taken of each search
+    and all that were tried."""
 
     epsilon: Epsilons
-    means: Mapping[str, tuple[float, ...]]
+    means: Mapping[str, Sequence[float]]
     global_epsilon: float
     rows: list[Row]
     steps: Mapping[str, Step]
+    tried: Mapping[str, list[Step]]
 
     def results(self) -> dict[str, Any]:
         """The rows and steps as JSON values."""
@@ -141,6 +143,7 @@ class Calibration:
             "global_epsilon": self.global_epsilon,
             "rows": [asdict(row) for row in self.rows],
             "calibration": {name: asdict(step) for name, step in self.steps.items()},
+            "tried": {name: [asdict(step) for step in steps] for name, steps in self.tried.items()},
         }
 
 
@@ -195,6 +198,7 @@ class _Calibrator:
         relevant = {"origin": origin, "settings": str(settings), "hardware": accelerator.model_dump(mode="json")}
         digest = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
         self._journal = Journal(path, digest)
+        self._tried: dict[str, list[Step]] = {}
 
     def run(self) -> Calibration:
         settings = self._settings
@@ -225,7 +229,9 @@ class _Calibrator:
         }
         rows = self._rows(candidates)
         steps = {GLOBAL: best_global, CALIBRATED: best}
-        return Calibration(found.epsilons, found.means or {}, best_global.level, rows, steps)  # type: ignore[arg-type]
+        return Calibration(
+            allocation.thresholds(best.level), found.means or {}, best_global.level, rows, steps, self._tried
+        )
 
     def _allocation(self) -> tuple[Allocation, dict[str, LayerSamples], npt.NDArray[np.float32]]:
         settings, total = self._settings, len(self._calibration.labels)
@@ -268,7 +274,9 @@ class _Calibrator:
             )
 
         def step(level: float) -> Step:
-            return self._journal.step(what, level, lambda: measured(level))
+            found = self._journal.step(what, level, lambda: measured(level))
+            self._tried.setdefault(what, []).append(found)
+            return found
 
         best = strongest(step, start, self._settings.max_loss)
         return step(0.0) if best is None else best
