@@ -1,7 +1,7 @@
 """Calibrated epsilons against the best global one, network by network.
 
-    python docs/studies/epsilon_calibration.py run --data DATA --out FOLDER   # `fmapsim calibrate` for every network
-    python docs/studies/epsilon_calibration.py draw FOLDER                    # the table, and the figure beside this file
+    python docs/studies/epsilon_calibration.py run --data DATA --out FOLDER   # fmapsim calibrate for each
+    python docs/studies/epsilon_calibration.py draw FOLDER                     # the table and the figure
 
 DATA is a folder with `nets/*.json`, `imagenet_sample_1000_256.tar`, its labels, and `cifar10_test_jpeg.npz`. Networks
 whose file is in FOLDER already are not run again.
