@@ -64,4 +64,11 @@ def simulate(
 
 
 def _recorded_epsilon(trace: Trace) -> object:
-    return trace.pruning.epsilon if trace.pruning else 0.0
+    """As it was asked for; of thresholds per channel, of which there are thousands, their number and range."""
+    epsilon = trace.pruning.epsilon if trace.pruning else 0.0
+    if not isinstance(epsilon, dict):
+        return epsilon
+    return {
+        layer: f"{len(value)} thresholds of {min(value):g} to {max(value):g}" if isinstance(value, tuple) else value
+        for layer, value in epsilon.items()
+    }

@@ -93,6 +93,7 @@ def calibrate(
     from simulator.pruning.dynamic.calibrate import Settings
     from simulator.pruning.dynamic.calibrate import calibrate as run
     from simulator.pruning.dynamic.epsilon_file import CalibratedEpsilons
+    from simulator.pruning.dynamic.journal import Journal
 
     changes = parsed_overrides(overrides or [])
     settings = Settings(hardware, objective, max_loss / 100, rule, weights, replace, simulated, changes)
@@ -132,6 +133,7 @@ def calibrate(
         CalibratedEpsilons(model.name, found.epsilon, found.means, rule, provenance=provenance, results=results).save(
             out
         )
+    Journal(out, digest).remove()
     _report(found, settings, hardware, len(held_out), out)
 
 

@@ -191,11 +191,13 @@ def _epsilons(epsilon: str | None, file: Path | None, pruning: dict[str, Any]) -
         raise InputError("--epsilon and --epsilon-file exclude each other")
     if epsilon is not None:
         try:
-            return {**pruning, "epsilon": _checked_epsilon(float(epsilon), "--epsilon")}
+            number = float(epsilon)
         except ValueError:
             file = Path(epsilon)
             if not file.is_file():
                 raise InputError(f"--epsilon: found '{epsilon}', expected a number or a file of epsilons") from None
+        else:
+            return {**pruning, "epsilon": _checked_epsilon(number, "--epsilon")}
     if file is None:
         return pruning
     content = _pairs(file)

@@ -46,18 +46,22 @@ def _enough(count: torch.Tensor, size: torch.Tensor | int, rule: str) -> torch.T
     return share.denominator * count > share.numerator * size
 
 
-def largest_magnitude(maps: torch.Tensor) -> torch.Tensor:
+def largest_magnitude(maps: torch.Tensor, *, nonnegative: bool = False) -> torch.Tensor:
     """The largest |x| of each feature map of [N, C, H, W]: [N, C, 1, 1]; NaN where a map holds one.
 
-    Two reductions read the maps once each; |x| first would write and read a copy besides.
+    Two reductions read the maps once each, and one where nothing is negative; |x| first would write and read a copy.
     """
+    if nonnegative:
+        return maps.amax((-2, -1), keepdim=True)
     return torch.maximum(maps.amax((-2, -1), keepdim=True), -maps.amin((-2, -1), keepdim=True))
 
 
-def flagged_feature_maps(maps: torch.Tensor, epsilon: float | torch.Tensor, rule: str) -> torch.Tensor:
+def flagged_feature_maps(
+    maps: torch.Tensor, epsilon: float | torch.Tensor, rule: str, *, nonnegative: bool = False
+) -> torch.Tensor:
     """Which feature maps of [N, C, H, W] are flagged: [N, C, 1, 1]; epsilon is a number or [C, 1, 1]."""
     if rule == "all":
-        return largest_magnitude(maps) <= epsilon
+        return largest_magnitude(maps, nonnegative=nonnegative) <= epsilon
     if rule == "mean":
         return maps.abs().mean((-2, -1), keepdim=True) <= epsilon
     count = small_elements(maps, epsilon).sum((-2, -1), dtype=torch.int64, keepdim=True)
@@ -112,8 +116,8 @@ class DynamicPruning:
         means = (self.means or {}).items()
         return {name: torch.as_tensor(mean, dtype=torch.float64)[:, None, None] for name, mean in means}
 
-    def flagged(self, layer: str, maps: torch.Tensor) -> torch.Tensor | None:
-        """Which elements of a layer's feature maps [N, C, H, W] are not there.
+    def flagged(self, layer: str, maps: torch.Tensor, *, nonnegative: bool = False) -> torch.Tensor | None:
+        """Which elements of a layer's feature maps [N, C, H, W] are not there; nonnegative: none is below zero.
 
         The mask has the maps' shape, or [N, C, 1, 1] for whole feature maps; None when the layer is not pruned.
         """
@@ -125,7 +129,7 @@ class DynamicPruning:
             return small_elements(maps, bound)
         if self.granularity == "tile" and self.tile is not None:
             return flagged_tiles(maps, bound, self.tile, self.rule)
-        return flagged_feature_maps(maps, bound, self.rule)
+        return flagged_feature_maps(maps, bound, self.rule, nonnegative=nonnegative)
 
     def replacement(self, layer: str, maps: torch.Tensor) -> torch.Tensor | None:
         """What flagged elements of a layer become, [C, 1, 1] in the maps' type; None for zero."""

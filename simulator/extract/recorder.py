@@ -153,7 +153,8 @@ class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
         self._check_size(step.layout.elements, raw)
         if self._pruner is None or step.layer not in self._prunable or not raw.is_floating_point():
             return None
-        mask = self._pruner.flagged(step.layer, step.layout.read(raw))
+        nonnegative = any(recording.tensor in self._nonnegative for recording in step.recordings.get(0, []))
+        mask = self._pruner.flagged(step.layer, step.layout.read(raw), nonnegative=nonnegative)
         if mask is not None:
             step.layout.erase(raw, mask)
         return mask

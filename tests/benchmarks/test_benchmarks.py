@@ -10,11 +10,7 @@ import pytest
 from builders import chain, with_random_maps
 
 from benchmarks import __main__ as command
-<<<<<<< HEAD
-from benchmarks import compression, dram, import_time, mapping, scale_sim, simulating, zigzag
-=======
-from benchmarks import dram, import_time, mapping, scale_sim, simulating, skipping, zigzag
->>>>>>> arrays
+from benchmarks import compression, dram, import_time, mapping, scale_sim, simulating, skipping, zigzag
 from benchmarks.options import Options
 from benchmarks.process import ProcessError, measure, task
 from benchmarks.results import Row, markdown, skipped, text_line

@@ -183,7 +183,7 @@ def test_interrupting_leaves_no_file(run: Run, workshop: Path, monkeypatch: pyte
         (["--images", "photos", "--calibration", "1"], "calibration images are given, but epsilon is not relative"),
         (["--images", "photos", "--epsilon", "-1"], "--epsilon: found -1.0, expected a number of 0 or more"),
         (["--images", "photos", "--epsilon", "nan"], "--epsilon: found nan, expected a number of 0 or more"),
-        (["--images", "photos", "--epsilon", "x"], "'--epsilon'"),
+        (["--images", "photos", "--epsilon", "x"], "--epsilon: found 'x', expected a number or a file of epsilons"),
         (["--images", "photos", "--epsilon", "1", "--epsilon-file", "e.yaml"], "exclude each other"),
         (["--images", "photos", "--epsilon-file", "missing"], "missing: cannot be read (No such file"),
         (["--images", "photos", "--epsilon-file", "photos"], "photos: cannot be read (Is a directory)"),

@@ -50,8 +50,8 @@ class Outcome:
 class _Counting(DynamicPruning):
     """Counts what it flags."""
 
-    def flagged(self, layer: str, maps: torch.Tensor) -> torch.Tensor | None:
-        mask = super().flagged(layer, maps)
+    def flagged(self, layer: str, maps: torch.Tensor, *, nonnegative: bool = False) -> torch.Tensor | None:
+        mask = super().flagged(layer, maps, nonnegative=nonnegative)
         if mask is not None:
             flagged, elements = int(mask.sum()), maps.shape[2] * maps.shape[3]
             counts = flagged, mask.numel(), flagged * elements, maps.numel()

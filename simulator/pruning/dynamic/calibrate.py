@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
@@ -46,11 +46,19 @@ Epsilons = Mapping[str, float | tuple[float, ...]]
 Progress = Callable[[int, int], None]
 Watch = Callable[[str, str], AbstractContextManager[Progress]]
 
+GLOBAL, CALIBRATED = "global epsilon", "calibrated"
+"""The names of the two that are compared."""
+
 _FIRST_DISTURBANCE = 0.015
 """Where the search for the level begins: as much expected disturbance as costs most networks about a point of top-1."""
 
 _FIRST_GLOBAL = 0.15
 """Where the search for the global epsilon begins, as a multiple of the layer's mean score."""
+
+
+def unit_rule(rule: str) -> str:
+    """What a pruning unit is called that decides by a rule."""
+    return rule if rule in ("all", "mean") else "count"
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ class Settings:
     @property
     def unit(self) -> dict[str, str]:
         """What the accelerator's pruning unit must be able to do for these epsilons, as overrides."""
-        needs = {"pruning.rule": self.rule if self.rule in ("all", "mean") else "count"}
+        needs = {"pruning.rule": unit_rule(self.rule)}
         needs["pruning.thresholds"] = "layer" if self.weights == "none" else "channel"
         needs["pruning.replacement"] = self.replace
         return needs
@@ -119,13 +127,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The epsilons found, what flagged maps become (empty for zero), the rows to compare, and the steps taken."""
+    """The epsilons found, what flagged maps become (empty for zero), the rows to compare, the step taken of each search
+    and all that were tried."""
 
     epsilon: Epsilons
-    means: Mapping[str, tuple[float, ...]]
+    means: Mapping[str, Sequence[float]]
     global_epsilon: float
     rows: list[Row]
     steps: Mapping[str, Step]
+    tried: Mapping[str, list[Step]]
 
     def results(self) -> dict[str, Any]:
         """The rows and steps as JSON values."""
@@ -133,6 +143,7 @@ class Calibration:
             "global_epsilon": self.global_epsilon,
             "rows": [asdict(row) for row in self.rows],
             "calibration": {name: asdict(step) for name, step in self.steps.items()},
+            "tried": {name: [asdict(step) for step in steps] for name, steps in self.tried.items()},
         }
 
 
@@ -187,6 +198,7 @@ class _Calibrator:
         relevant = {"origin": origin, "settings": str(settings), "hardware": accelerator.model_dump(mode="json")}
         digest = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
         self._journal = Journal(path, digest)
+        self._tried: dict[str, list[Step]] = {}
 
     def run(self) -> Calibration:
         settings = self._settings
@@ -204,20 +216,22 @@ class _Calibrator:
             means = flagged_means(samples, epsilons) if settings.replace == "mean" else None
             return DynamicPruning(epsilons, rule=settings.rule, means=means)
 
-        best_global = self._search("global epsilon", by_global, _FIRST_GLOBAL)
+        best_global = self._search(GLOBAL, by_global, _FIRST_GLOBAL)
         start = allocation.level_of(
             lambda level: expected_disturbance(samples, margins, allocation.thresholds(level)), _FIRST_DISTURBANCE
         )
-        best = self._search("calibrated", by_allocation, start)
+        best = self._search(CALIBRATED, by_allocation, start)
         found = by_allocation(best.level)
         candidates = {
             "epsilon 0": DynamicPruning(dict.fromkeys(samples, 0.0)),
-            "global epsilon": by_global(best_global.level),
-            "calibrated": found,
+            GLOBAL: by_global(best_global.level),
+            CALIBRATED: found,
         }
         rows = self._rows(candidates)
-        steps = {"global epsilon": best_global, "calibrated": best}
-        return Calibration(found.epsilons, found.means or {}, best_global.level, rows, steps)  # type: ignore[arg-type]
+        steps = {GLOBAL: best_global, CALIBRATED: best}
+        return Calibration(
+            allocation.thresholds(best.level), found.means or {}, best_global.level, rows, steps, self._tried
+        )
 
     def _allocation(self) -> tuple[Allocation, dict[str, LayerSamples], npt.NDArray[np.float32]]:
         settings, total = self._settings, len(self._calibration.labels)
@@ -260,30 +274,32 @@ class _Calibrator:
             )
 
         def step(level: float) -> Step:
-            return self._journal.step(what, level, lambda: measured(level))
+            found = self._journal.step(what, level, lambda: measured(level))
+            self._tried.setdefault(what, []).append(found)
+            return found
 
         best = strongest(step, start, self._settings.max_loss)
         return step(0.0) if best is None else best
 
     def _rows(self, candidates: Mapping[str, DynamicPruning]) -> list[Row]:
-        unpruned = self._outcome(self._held_out, None, "held out, unpruned")
+        # At epsilon 0 only zeros become zero: one run is both, and its flags are counted.
+        unpruned = self._outcome(self._held_out, candidates["epsilon 0"], "held out, unpruned")
         images = _first(self._evaluation.batches, self._settings.simulated)
         whole = extract(self._model, images, name=self._name)
         base = simulate(whole, self._accelerator).totals
         nothing = Difference(0.0, 0.0, 0.0)
-        rows = [_row("unpruned", unpruned, nothing, base)]
+        rows = [_row("unpruned", replace(unpruned, flagged=0, flagged_elements=0), nothing, base)]
         for name, pruning in candidates.items():
-            outcome = self._outcome(self._held_out, pruning, f"held out, {name}")
-            overrides = dict(self._settings.overrides or {})
-            overrides |= (
-                self._settings.unit if name == "calibrated" else {"pruning.rule": self._settings.unit["pruning.rule"]}
-            )
-            hardware = load_accelerator(self._settings.hardware, overrides)
+            same = pruning.changes_nothing
+            outcome = unpruned if same else self._outcome(self._held_out, pruning, f"held out, {name}")
+            needed = self._settings.unit if name == CALIBRATED else {"pruning.rule": unit_rule(pruning.rule)}
+            hardware = load_accelerator(self._settings.hardware, {**(self._settings.overrides or {}), **needed})
             trace = extract(
                 self._model, images, name=self._name, epsilon=pruning.epsilons, rule=pruning.rule, means=pruning.means
             )
             totals = simulate(trace, hardware, pruning="dynamic").totals
-            rows.append(_row(name, outcome, paired_difference(unpruned.correct, outcome.correct), totals))
+            change = nothing if same else paired_difference(unpruned.correct, outcome.correct)
+            rows.append(_row(name, outcome, change, totals))
         return rows
 
 

@@ -7,7 +7,7 @@ each channel), `means` (by layer one number per channel, empty where flagged map
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class CalibratedEpsilons:
 
     network: str
     epsilon: Mapping[str, float | tuple[float, ...]]
-    means: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    means: Mapping[str, Sequence[float]] = field(default_factory=dict)
     rule: str = "all"
     granularity: str = "feature_map"
     side: str = "ofm"

@@ -23,7 +23,7 @@ class Step:
 
 
 def strongest(
-    try_level: Callable[[float], Step], start: float, most: float, *, factor: float = 2.0, refinements: int = 3
+    try_level: Callable[[float], Step], start: float, most: float, *, factor: float = 2.0, refinements: int = 2
 ) -> Step | None:
     """The step with the most maps flagged among the levels tried that stay within the loss; None when none does.
 
