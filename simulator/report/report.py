@@ -39,56 +39,46 @@ NOT_PER_FRAME = {
 class Report:
     """What a network costs on an accelerator.
 
-        All tables hold means over the simulated batches (one batch is one image unless the simulation said otherwise), so a
-        single image's figures are exact counts.
+    All tables hold means over the simulated batches (one batch is one image unless the simulation said otherwise), so a
+    single image's figures are exact counts.
 
-        layers, one row per layer in order of execution: layer, operator, fused_into (the layer on whose way out this one is
-        done, and which has all its costs; empty for others), macs_dense, macs_effectual (no operand is zero),
-        macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, where these went
-        (array_effectual_cycles: products of two non-zeros over all multipliers; array_ineffectual_cycles, _fragmentation_,
-        _bank_conflicts_, _imbalance_, _halo_, _outside_, _metadata_ and _load_cycles: `LOSSES` of
-    <<<<<<< HEAD
-        `mapping/dataflow/sparse/base.py`; array_unused_cycles: multipliers that an array without a scheme of skipping leaves
-        idle; vector_cycles: the vector unit; all these add up to compute_cycles), statistical_cycles (compute_cycles as the
-        densities of both operands alone let expect) and statistical_error_percent (how far those are off), stall_cycles
-        (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers, and comparators that
-        are too slow for what the array loads), stall_ifm_cycles … stall_drain_cycles (what the array waited for),
-        overhead_cycles (before the first load; stall = buffer_stall + all these), utilisation (MACs performed or gated per
-        cycle and multiplier), dram_bytes (whole bursts),
-        dram_busy_cycles; for a DRAM with a standard also
-    =======
-        `mapping/dataflow/sparse/base.py`; array_unused_cycles: multipliers that an array without a scheme of skipping
-        leaves idle; vector_cycles: the vector unit; all these add up to compute_cycles), statistical_cycles
-        (compute_cycles as the densities of both operands alone let expect) and statistical_error_percent (how far those
-        are off), stall_cycles (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the
-        buffers), stall_ifm_cycles … stall_drain_cycles (what the array waited for), overhead_cycles (before the
-        first load; stall = buffer_stall + all these), utilisation (MACs performed or gated per cycle and multiplier),
-        dram_bytes (whole bursts), dram_busy_cycles; for a DRAM with a standard also
-    >>>>>>> arrays
-        dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
-        layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
-        row_hits, row_misses (bursts that had to open a row), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
-        ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer held at a time; 0 for one that shares
-        another's), ifm_on_chip, ofm_on_chip (how many of the feature maps that it reads and writes stay on chip),
-        on_chip_bytes (all that stays there meanwhile), frames (how many times the batch ran at once, for fully connected
-        layers; all counters of cycles, bytes, MACs and energy are divided by it), tiles, tiling.
+    layers, one row per layer in order of execution: layer, operator, fused_into (the layer on whose way out this one is
+    done, and which has all its costs; empty for others), macs_dense, macs_effectual (no operand is zero),
+    macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, where these went
+    (array_effectual_cycles: products of two non-zeros over all multipliers; array_ineffectual_cycles, _fragmentation_,
+    _bank_conflicts_, _imbalance_, _halo_, _outside_, _metadata_ and _load_cycles: `LOSSES` of
+    `mapping/dataflow/sparse/base.py`; array_unused_cycles: multipliers that an array without a scheme of skipping
+    leaves idle; vector_cycles: the vector unit; all these add up to compute_cycles), statistical_cycles
+    (compute_cycles as the densities of both operands alone let expect) and statistical_error_percent (how far those
+    are off), stall_cycles (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the
+    buffers, and comparators that are too slow for what the array loads), stall_ifm_cycles … stall_drain_cycles (what
+    the array waited for), overhead_cycles (before the first load; stall = buffer_stall + all these), utilisation (MACs
+    performed or gated per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles; for a DRAM with a
+    standard also
+    dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
+    layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
+    row_hits, row_misses (bursts that had to open a row), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
+    ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer held at a time; 0 for one that shares
+    another's), ifm_on_chip, ofm_on_chip (how many of the feature maps that it reads and writes stay on chip),
+    on_chip_bytes (all that stays there meanwhile), frames (how many times the batch ran at once, for fully connected
+    layers; all counters of cycles, bytes, MACs and energy are divided by it), tiles, tiling.
 
-        skippable_bytes are the elements that dynamic pruning flagged among those that IFM loads and OFM stores would have
-        moved: their bits as stored raw; of a compressed tensor what zeros take up in its codec (a bit each in a
-        bitmap). skipped_bytes is what that kept from moving: whole bursts with nothing flagged minus whole bursts
-        with flags, in the same tiles; size tables and flags count in neither. skip_lost_percent is what layout and bursts
-        lose, 100·(1 − skipped / skippable): 0 when nothing is skippable, and 0 too when more is skipped than skippable,
-        because a burst that goes as a whole takes bytes along that no tile needed.
+    skippable_bytes are the elements that dynamic pruning flagged among those that IFM loads and OFM stores would have
+    moved: their bits as stored raw; of a compressed tensor what zeros take up in its codec (a bit each in a
+    bitmap). skipped_bytes is what that kept from moving: whole bursts with nothing flagged minus whole bursts
+    with flags, in the same tiles; size tables and flags count in neither. skip_lost_percent is what layout and bursts
+    lose, 100·(1 − skipped / skippable): 0 when nothing is skippable, and 0 too when more is skipped than skippable,
+    because a burst that goes as a whole takes bytes along that no tile needed.
 
-        traffic: layer, operand (ifm, kernel, ofm, psum, metadata; at level buffer also on_chip, for what is loaded from and
-        stored to feature maps that stay there), level (dram, buffer), direction (read, write), bytes. energy: layer,
-        component, energy_pj. images: one row per batch with its images and totals. spread: how far batches differ, see
-        `spread_columns`.
+    traffic: layer, operand (ifm, kernel, ofm, psum, metadata; at level buffer also on_chip, for what is loaded from and
+    stored to feature maps that stay there), level (dram, buffer), direction (read, write), bytes. energy: layer,
+    component, energy_pj. images: one row per batch with its images and totals. spread: how far batches differ, see
+    `spread_columns`.
 
-        meta: names, hashes and settings that reproduce the run.
+    meta: names, hashes and settings that reproduce the run.
 
-        A report of a simulation holds columns; each table becomes a data frame when it is first read, because pandas takes
-        longer to load than many a network to simulate.
+    A report of a simulation holds columns; each table becomes a data frame when it is first read, because pandas takes
+    longer to load than many a network to simulate.
     """
 
     layers: "pd.DataFrame"
