@@ -161,8 +161,8 @@ def lost_percent(skippable: float, skipped: float) -> float:
 
 
 def error_percent(found: float, exact: float) -> float:
-    """How far a figure is off, in percent of the exact one; 0 where there is nothing."""
-    return 100.0 * (found / exact - 1.0) if exact else 0.0
+    """How far a figure is off, in percent of the exact one; 0 where there is neither (reports of earlier versions)."""
+    return 100.0 * (found / exact - 1.0) if found and exact else 0.0
 
 
 def _number(value: Any) -> float:
