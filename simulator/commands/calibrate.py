@@ -63,6 +63,15 @@ def calibrate(
     replace: Annotated[
         Literal["zero", "mean"], typer.Option("--replace", help="What stands for a flagged map.")
     ] = "zero",
+    spread: Annotated[
+        float | None,
+        typer.Option(
+            "--spread",
+            min=0,
+            max=1,
+            help="How far thresholds follow what a map is worth, 0 to 1; 1, 0.5 and 0 are tried if left out.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images in one forward pass.")] = 10,
     simulated: Annotated[
         int, typer.Option("--simulate", min=1, metavar="N", help="Of the --evaluate images, how many are simulated.")
@@ -96,7 +105,17 @@ def calibrate(
     from simulator.pruning.dynamic.journal import Journal
 
     changes = parsed_overrides(overrides or [])
-    settings = Settings(hardware, objective, max_loss / 100, rule, weights, replace, simulated, changes)
+    settings = Settings(
+        hardware,
+        objective,
+        max_loss / 100,
+        rule,
+        weights,
+        replace,
+        simulated,
+        changes,
+        (1.0, 0.5, 0.0) if spread is None else (spread,),
+    )
     load_accelerator(hardware, changes)
     every = _labelled(open_images(images, labels), "--images")
     others = every if evaluation_images is None else _labelled(open_images(evaluation_images), "--evaluation-images")
@@ -144,21 +163,14 @@ def _labelled(images: "ImageSet", option: str) -> "ImageSet":
 
 
 def _in_memory(images: "ImageSet", model: "LoadedModel", batch_size: int) -> "LabelledImages":
-    """The images as the network takes them, in the order of channels in memory that convolutions run fastest in."""
-    import torch
-
+    """The images as the network takes them."""
     from simulator.extract.images import batches
     from simulator.pruning.dynamic.calibrate import LabelledImages
 
     if model.num_classes is not None:
         images.check_labels(model.num_classes)
-    model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    every = [
-        batch.contiguous(memory_format=torch.channels_last)
-        for batch in batches(images, model.preprocessing, batch_size)
-    ]
     assert images.labels is not None
-    return LabelledImages(every, images.labels)
+    return LabelledImages(list(batches(images, model.preprocessing, batch_size)), images.labels)
 
 
 def _report(found: "Calibration", settings: "Settings", hardware: str, images: int, out: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_search_ends_just_within_the_loss(start, limit):
 
     def step(level: float) -> Step:
         tried.append(level)
-        return Step(level, level, 0.0, min(level, 1.0))
+        return Step(level, level, 0.0, min(level, 1.0), level)
 
     found = strongest(step, start, limit)
     reachable = start / 2**8 <= limit and limit <= start * 2**8
@@ -68,8 +68,8 @@ def test_the_search_ends_just_within_the_loss(start, limit):
 
 
 def test_nothing_is_found_where_every_level_costs_too_much():
-    assert strongest(lambda level: Step(level, 0.5, 0.0, 1.0), 1.0, 0.01) is None
-    assert strongest(lambda level: Step(level, 0.0, 0.5, 1.0), 1.0, 0.01) is None, "the expected loss counts too"
+    assert strongest(lambda level: Step(level, 0.5, 0.0, 1.0, 1.0), 1.0, 0.01) is None
+    assert strongest(lambda level: Step(level, 0.0, 0.5, 1.0, 1.0), 1.0, 0.01) is None, "the expected loss counts too"
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_files_that_are_wrong(change, message):
 
 def test_a_journal_remembers_its_own_calibration_alone(tmp_path, samples):
     result, margins = tmp_path / "out.json", np.arange(50, dtype=np.float32)
-    step = Step(0.1, 0.2, 0.3, 0.4)
+    step = Step(0.1, 0.2, 0.3, 0.4, 0.5)
 
     def never() -> Step:
         raise AssertionError("found again")

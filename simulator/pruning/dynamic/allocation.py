@@ -110,20 +110,26 @@ def rounded(values: Floats, digits: int = 4) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Allocation:
-    """Sensitivity and worth of every channel, by layer [C]: thresholds for any level follow from them."""
+    """Sensitivity and worth of every channel, by layer [C]: thresholds for any level follow from them.
+
+    spread: the power of the worth that counts. 1 is right where sensitivities are; but the first order makes too little
+    of what flagged maps of early layers, the ones worth most, do to the scores of all that follow.
+    """
 
     sensitivity: Mapping[str, Floats]
     worth: Mapping[str, Floats]
     by_channel: bool
+    spread: float = 1.0
 
     def thresholds(self, level: float) -> dict[str, float | tuple[float, ...]]:
         """The epsilon of each layer, or of each of its channels."""
         result: dict[str, float | tuple[float, ...]] = {}
         for name, sensitivity in self.sensitivity.items():
+            worth = self.worth[name] ** self.spread
             if self.by_channel:
-                result[name] = rounded(level * np.sqrt(self.worth[name] / sensitivity))
+                result[name] = rounded(level * np.sqrt(worth / sensitivity))
             else:
-                result[name] = rounded(np.array([level * np.sqrt(self.worth[name].mean() / sensitivity.mean())]))[0]
+                result[name] = rounded(np.array([level * np.sqrt(worth.mean() / sensitivity.mean())]))[0]
         return result
 
     def level_of(self, estimate: Callable[[float], float], wanted: float) -> float:

@@ -1,7 +1,7 @@
 """Runs a network on images that stay in memory, with one pruning after another."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,11 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a set of images. correct [images]; certainty [images]: σ(logit of the right class - the highest
-    other); flagged, maps: feature maps that were flagged and all of pruned layers, flagged_elements, elements: theirs.
+    """What became of a set of images.
+
+    correct [images]; certainty [images]: σ(logit of the right class - the highest other); flagged, maps: feature maps
+    that were flagged and all of pruned layers, flagged_elements, elements: theirs; by_channel: how often each channel
+    of each layer was flagged [C].
     """
 
     correct: Bools
@@ -30,6 +33,7 @@ class Outcome:
     maps: int = 0
     flagged_elements: int = 0
     elements: int = 0
+    by_channel: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
     @property
     def top1(self) -> float:
@@ -56,6 +60,8 @@ class _Counting(DynamicPruning):
             flagged, elements = int(mask.sum()), maps.shape[2] * maps.shape[3]
             counts = flagged, mask.numel(), flagged * elements, maps.numel()
             before = self.__dict__.setdefault("counts", (0, 0, 0, 0))
+            by_channel = self.__dict__.setdefault("by_channel", {})
+            by_channel[layer] = by_channel.get(layer, 0) + mask.sum((0, 2, 3)).numpy()
             self.__dict__["counts"] = tuple(old + new for old, new in zip(before, counts, strict=True))
         return mask
 
@@ -90,5 +96,7 @@ class Bench:
         others = logits.scatter(1, truth, -torch.inf).amax(1)
         correct = (logits.argmax(1) == truth[:, 0]).numpy()
         certainty = torch.sigmoid((right - others).double()).numpy()
-        counts = (0, 0, 0, 0) if counting is None else counting.__dict__.get("counts", (0, 0, 0, 0))
-        return Outcome(correct, certainty, *counts)
+        seen = {} if counting is None else counting.__dict__
+        flagged, maps, flagged_elements, elements = seen.get("counts", (0, 0, 0, 0))
+        by_channel = seen.get("by_channel", {})
+        return Outcome(correct, certainty, flagged, maps, flagged_elements, elements, by_channel)

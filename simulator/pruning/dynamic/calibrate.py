@@ -18,7 +18,7 @@ from simulator.api import simulate
 from simulator.errors import InputError
 from simulator.extract.extract import evaluating, extract
 from simulator.extract.plan import Plan, make_plan
-from simulator.extract.pruning_hook import DynamicPruning, is_rule
+from simulator.extract.pruning_hook import DynamicPruning, Epsilon, is_rule
 from simulator.extract.tracer import trace_graph
 from simulator.extract.views import EXAMPLES
 from simulator.hardware.accelerator import Accelerator
@@ -42,7 +42,6 @@ from simulator.pruning.dynamic.search import Step, strongest
 from simulator.pruning.dynamic.sensitivity import sample_layers
 from simulator.pruning.dynamic.worth import Objective, map_worths
 
-Epsilons = Mapping[str, float | tuple[float, ...]]
 Progress = Callable[[int, int], None]
 Watch = Callable[[str, str], AbstractContextManager[Progress]]
 
@@ -63,7 +62,8 @@ def unit_rule(rule: str) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """What to calibrate for. max_loss is a fraction of top-1; simulated: how many held-out images are simulated."""
+    """What to calibrate for. max_loss is a fraction of top-1; simulated: how many held-out images are simulated;
+    spreads: how far thresholds follow what maps are worth (`Allocation`), of which the one that saves most is taken."""
 
     hardware: str | Path
     objective: Objective = "dram_bytes"
@@ -73,6 +73,7 @@ class Settings:
     replace: str = "zero"
     simulated: int = 4
     overrides: Mapping[str, object] | None = None
+    spreads: tuple[float, ...] = (1.0, 0.5, 0.0)
 
     def __post_init__(self) -> None:
         """Raises InputError for a value that is not allowed."""
@@ -130,7 +131,7 @@ class Calibration:
     """The epsilons found, what flagged maps become (empty for zero), the rows to compare, the step taken of each search
     and all that were tried."""
 
-    epsilon: Epsilons
+    epsilon: Mapping[str, Epsilon]
     means: Mapping[str, Sequence[float]]
     global_epsilon: float
     rows: list[Row]
@@ -203,25 +204,37 @@ class _Calibrator:
     def run(self) -> Calibration:
         settings = self._settings
         allocation, samples, margins = self._allocation()
+        self._worth = allocation.worth
         self._unpruned = self._outcome(self._bench, None, "calibration, unpruned")
         scales = {name: float(layer.score.mean(dtype=np.float64)) for name, layer in samples.items()}
 
         def by_global(level: float) -> DynamicPruning:
-            return DynamicPruning(
-                {name: rounded(np.array([level * scale]))[0] for name, scale in scales.items()}, rule=settings.rule
-            )
+            epsilons = {name: rounded(np.array([level * scale]))[0] for name, scale in scales.items()}
+            return DynamicPruning(epsilons, rule=settings.rule)
 
-        def by_allocation(level: float) -> DynamicPruning:
-            epsilons = allocation.thresholds(level)
-            means = flagged_means(samples, epsilons) if settings.replace == "mean" else None
-            return DynamicPruning(epsilons, rule=settings.rule, means=means)
+        def by_allocation(spread: float) -> Callable[[float], DynamicPruning]:
+            chosen = replace(allocation, spread=spread)
+
+            def at(level: float) -> DynamicPruning:
+                epsilons = chosen.thresholds(level)
+                means = flagged_means(samples, epsilons) if settings.replace == "mean" else None
+                return DynamicPruning(epsilons, rule=settings.rule, means=means)
+
+            return at
 
         best_global = self._search(GLOBAL, by_global, _FIRST_GLOBAL)
-        start = allocation.level_of(
-            lambda level: expected_disturbance(samples, margins, allocation.thresholds(level)), _FIRST_DISTURBANCE
-        )
-        best = self._search(CALIBRATED, by_allocation, start)
-        found = by_allocation(best.level)
+        best, found = None, None
+        for spread in settings.spreads:
+            chosen = replace(allocation, spread=spread)
+            start = chosen.level_of(
+                lambda level, chosen=chosen: expected_disturbance(samples, margins, chosen.thresholds(level)),  # type: ignore[misc]
+                _FIRST_DISTURBANCE,
+            )
+            step = self._search(f"{CALIBRATED}, spread {spread:g}", by_allocation(spread), start)
+            if best is None or step.saved > best.saved:
+                best, found = step, by_allocation(spread)(step.level)
+        assert best is not None
+        assert found is not None
         candidates = {
             "epsilon 0": DynamicPruning(dict.fromkeys(samples, 0.0)),
             GLOBAL: by_global(best_global.level),
@@ -229,9 +242,7 @@ class _Calibrator:
         }
         rows = self._rows(candidates)
         steps = {GLOBAL: best_global, CALIBRATED: best}
-        return Calibration(
-            allocation.thresholds(best.level), found.means or {}, best_global.level, rows, steps, self._tried
-        )
+        return Calibration(found.epsilons, found.means or {}, best_global.level, rows, steps, self._tried)
 
     def _allocation(self) -> tuple[Allocation, dict[str, LayerSamples], npt.NDArray[np.float32]]:
         settings, total = self._settings, len(self._calibration.labels)
@@ -271,6 +282,8 @@ class _Calibrator:
                 self._unpruned.top1 - outcome.top1,
                 float((self._unpruned.certainty - outcome.certainty).mean()),
                 outcome.flagged_share,
+                sum(float(self._worth[name] @ count) for name, count in outcome.by_channel.items())
+                / len(self._calibration.labels),
             )
 
         def step(level: float) -> Step:

@@ -23,7 +23,7 @@ class CalibratedEpsilons:
     """What the file holds."""
 
     network: str
-    epsilon: Mapping[str, float | tuple[float, ...]]
+    epsilon: Mapping[str, float | Sequence[float]]
     means: Mapping[str, Sequence[float]] = field(default_factory=dict)
     rule: str = "all"
     granularity: str = "feature_map"
