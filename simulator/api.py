@@ -6,6 +6,7 @@ from pathlib import Path
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.load import load_accelerator
 from simulator.machine.pruning import DynamicPruning, as_pruning
+from simulator.machine.pruning_area import pruning_unit_area
 from simulator.machine.simulate import run_all
 from simulator.report.report import Report, build_report
 from simulator.trace.trace import Trace
@@ -53,6 +54,7 @@ def simulate(
             "epsilon": asked.epsilon if asked.epsilon is not None else _recorded_epsilon(trace),
             "granularity": unit.granularity,
             "side": unit.side,
+            "unit_area_um2": pruning_unit_area(trace, hardware),
         },
         "clock_hz": hardware.clock,
         "array_macs": hardware.macs,
@@ -62,4 +64,11 @@ def simulate(
 
 
 def _recorded_epsilon(trace: Trace) -> object:
-    return trace.pruning.epsilon if trace.pruning else 0.0
+    """As it was asked for; of thresholds per channel, of which there are thousands, their number and range."""
+    epsilon = trace.pruning.epsilon if trace.pruning else 0.0
+    if not isinstance(epsilon, dict):
+        return epsilon
+    return {
+        layer: f"{len(value)} thresholds of {min(value):g} to {max(value):g}" if isinstance(value, tuple) else value
+        for layer, value in epsilon.items()
+    }

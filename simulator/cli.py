@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from simulator.commands import dram, hardware, trace
+from simulator.commands.calibrate import calibrate
 from simulator.commands.compare import compare
 from simulator.commands.criteria import criteria
 from simulator.commands.demo import demo
@@ -60,6 +61,7 @@ app.command()(extract)
 app.command()(prune)
 app.command()(quantise)
 app.command()(criteria)
+app.command()(calibrate)
 app.command()(simulate)
 app.command()(compare)
 app.command()(sparsity)

@@ -25,12 +25,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sparsity": {"errors", "trace", "compression", "report"},
     "validation": {"errors", "trace", "hardware", "mapping", "report", "api", "version"},
     "extract": {"errors", "trace", "version"},
-    "pruning": {"errors", "trace", "hardware", "extract", "api", "version"},
     "api": {"errors", "trace", "hardware", "machine", "report", "version"},
+    "pruning": {"errors", "trace", "hardware", "report", "extract", "api"},
     "demo": {"errors", "trace", "hardware", "machine", "report", "extract", "api", "version"},
 }
 ON_TOP = {"cli", "commands", "__main__", "__init__"}
-WITH_TORCH = {"extract", "pruning", "demo"}
+WITH_TORCH = {"extract", "demo", "pruning"}
 
 
 def modules() -> list[Path]:

@@ -1,4 +1,5 @@
-"""Counts the cycles of all array layers of a built-in network. Arguments: scheme, network, densities of IFM and kernels.
+"""Counts the cycles of all array layers of a built-in network. Arguments: scheme, network, densities of IFM and
+kernels.
 
 Zeros are drawn at random. Prints JSON: the layers, their cycles and products.
 """

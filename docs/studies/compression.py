@@ -2,8 +2,8 @@
 
 python docs/studies/compression.py [--values FOLDER]
 
-FOLDER holds traces recorded with `--values 8` and, as the data pack has it, `alexnet_one_image_activations.npz`; without
-it the table of values stays as it is.
+FOLDER holds traces recorded with `--values 8` and, as the data pack has it, `alexnet_one_image_activations.npz`;
+without it the table of values stays as it is.
 """
 
 import argparse

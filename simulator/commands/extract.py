@@ -14,6 +14,12 @@ from simulator.commands.quantities import bytes_text, macs_text
 from simulator.commands.terminal import console, printable, progress
 from simulator.commands.trace import accuracy_text
 from simulator.errors import InputError
+from simulator.pruning.dynamic.epsilon_file import (
+    CalibratedEpsilons,
+    calibrated_epsilons,
+    epsilon_value,
+    is_calibrated,
+)
 
 if TYPE_CHECKING:
     from simulator.trace.trace import Trace
@@ -48,12 +54,20 @@ def extract(
         str | None, typer.Option("--name", metavar="NAME", help="The trace's name; the network's if left out.")
     ] = None,
     epsilon: Annotated[
-        float | None,
-        typer.Option("--epsilon", metavar="X", help="Prune feature maps whose values all lie within X of zero."),
+        str | None,
+        typer.Option(
+            "--epsilon",
+            metavar="X_OR_FILE",
+            help="Prune feature maps whose values all lie within X of zero, or as `fmapsim calibrate` wrote in FILE.",
+        ),
     ] = None,
     epsilon_file: Annotated[
         Path | None,
-        typer.Option("--epsilon-file", metavar="FILE", help="An epsilon per layer: JSON or YAML, {layer: epsilon}."),
+        typer.Option(
+            "--epsilon-file",
+            metavar="FILE",
+            help="An epsilon, or one per channel, by layer: JSON or YAML, {layer: epsilon}; or a calibrated file.",
+        ),
     ] = None,
     relative: Annotated[
         bool, typer.Option("--relative", help="Epsilon is a multiple of the layer's mean channel maximum.")
@@ -69,7 +83,8 @@ def extract(
         str | None, typer.Option("--tile", metavar="ROWSxCOLUMNS", help="Size of a tile, such as 4x4.")
     ] = None,
     rule: Annotated[
-        Literal["all", "99%"], typer.Option("--rule", help="How many of its values must lie within epsilon.")
+        str,
+        typer.Option("--rule", help="What must lie within epsilon: all values, 99% of them (any share), or the mean."),
     ] = "all",
     side: Annotated[
         Literal["ofm", "ifm"], typer.Option("--side", help="Prune when a layer writes, or when the next one reads.")
@@ -104,8 +119,8 @@ def extract(
         return
     if images is None:
         raise InputError("--images is missing: give images to run the network on, or --shapes-only")
-    epsilons = _epsilons(epsilon, epsilon_file)
-    tile_size = _tile_size(tile)
+    options = {"relative": relative, "granularity": granularity, "tile": _tile_size(tile), "rule": rule, "side": side}
+    pruning = _epsilons(epsilon, epsilon_file, options)
 
     from simulator.extract.extract import extract as record
     from simulator.extract.images import batches, open_images
@@ -133,12 +148,7 @@ def extract(
                 batches(chosen, model.preprocessing, batch_size),
                 name=name or model.name,
                 labels=chosen.labels,
-                epsilon=epsilons,
-                relative=relative,
-                granularity=granularity,
-                tile=tile_size,
-                rule=rule,
-                side=side,
+                **pruning,
                 calibration=None if calibrating is None else batches(calibrating, model.preprocessing, batch_size),
                 value_bits=values,
                 out=out,
@@ -175,12 +185,38 @@ def _shapes(network: str, name: str | None, out: Path, provenance: dict[str, Any
     return trace
 
 
-def _epsilons(epsilon: float | None, file: Path | None) -> float | dict[str, float] | None:
+def _epsilons(epsilon: str | None, file: Path | None, pruning: dict[str, Any]) -> dict[str, Any]:
+    """What `extract` is to prune with: `pruning`, the options given, with the epsilons and what their file says."""
     if epsilon is not None and file is not None:
         raise InputError("--epsilon and --epsilon-file exclude each other")
+    if epsilon is not None:
+        try:
+            number = float(epsilon)
+        except ValueError:
+            file = Path(epsilon)
+            if not file.is_file():
+                raise InputError(f"--epsilon: found '{epsilon}', expected a number or a file of epsilons") from None
+        else:
+            return {**pruning, "epsilon": _checked_epsilon(number, "--epsilon")}
     if file is None:
-        return None if epsilon is None else _checked_epsilon(epsilon, "--epsilon")
-    return {layer: _checked_epsilon(value, f"{file}: layer '{layer}'") for layer, value in _pairs(file)}
+        return pruning
+    content = _pairs(file)
+    if is_calibrated(dict(content)):
+        return _as_calibrated(calibrated_epsilons(dict(content), str(file)), file, pruning)
+    by_layer = {layer: epsilon_value(value, f"{file}: layer '{layer}'") for layer, value in content}
+    return {**pruning, "epsilon": by_layer}
+
+
+def _as_calibrated(found: CalibratedEpsilons, file: Path, pruning: dict[str, Any]) -> dict[str, Any]:
+    """Epsilons go with the rule, granularity and side that they were calibrated for."""
+    defaults = {"relative": False, "granularity": "feature_map", "tile": None, "rule": "all", "side": "ofm"}
+    for key, default in defaults.items():
+        if pruning[key] != default:
+            raise InputError(
+                f"--{key} {pruning[key]}: {file} was calibrated for what it says itself; leave --{key} out"
+            )
+    fixed = {"rule": found.rule, "granularity": found.granularity, "side": found.side}
+    return {**pruning, **fixed, "epsilon": found.epsilon, "means": found.means or None}
 
 
 def _pairs(file: Path) -> list[tuple[str, object]]:
@@ -201,20 +237,27 @@ def _pairs(file: Path) -> list[tuple[str, object]]:
         raise InputError(f"{file}: found {type(found).__name__}, expected layers and their epsilons: {{conv1: 0.1}}")
     if isinstance(found, dict):
         return list(read_yaml(file).data.items())  # refuses a key that stands twice
-    twice = [key for index, (key, _) in enumerate(found) if key in dict(found[:index])]
-    if twice:
-        raise InputError(f"{file}: key '{twice[0]}' stands twice")
-    return found
+    return list(_without_repeats(found, file).items())
+
+
+def _without_repeats(found: Any, file: Path) -> Any:
+    """A JSON value with objects as mappings; raises InputError for a key that stands twice in one."""
+    if isinstance(found, _Pairs):
+        twice = [key for index, (key, _) in enumerate(found) if key in dict(found[:index])]
+        if twice:
+            raise InputError(f"{file}: key '{twice[0]}' stands twice")
+        return {key: _without_repeats(value, file) for key, value in found}
+    return [_without_repeats(value, file) for value in found] if isinstance(found, list) else found
 
 
 class _Pairs(list[tuple[str, object]]):
     """A JSON object as it stands in the file, with keys that may repeat."""
 
 
-def _checked_epsilon(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+def _checked_epsilon(value: float, where: str) -> float:
+    if not 0 <= value < math.inf:
         raise InputError(f"{where}: found {value}, expected a number of 0 or more")
-    return float(value)
+    return value
 
 
 def _tile_size(text: str | None) -> tuple[int, int] | None:

@@ -90,8 +90,13 @@ def pruning_text(pruning: str | Mapping[str, Any]) -> str:
     if isinstance(pruning, str):
         return "no pruning"
     epsilon = pruning["epsilon"]
-    how = "an epsilon per layer" if isinstance(epsilon, Mapping) else f"epsilon {epsilon:g}"
-    return f"dynamic pruning with {how}, per {pruning['granularity'].replace('_', ' ')} ({pruning['side']} side)"
+    if isinstance(epsilon, Mapping):
+        how = f"an epsilon per {'channel' if any(isinstance(value, str) for value in epsilon.values()) else 'layer'}"
+    else:
+        how = f"epsilon {epsilon:g}"
+    area = pruning.get("unit_area_um2")
+    unit = "" if area is None else f"; a unit of about {significant(area / 1e6)} mm²"
+    return f"dynamic pruning with {how}, per {pruning['granularity'].replace('_', ' ')} ({pruning['side']} side){unit}"
 
 
 def component_name(component: str) -> str:

@@ -165,7 +165,8 @@ def _pruning_text(trace: "Trace") -> str:
     )
     relative = " × mean channel maximum" if pruning.relative else ""
     piece = "tile " + "×".join(map(str, pruning.tile)) if pruning.tile else pruning.granularity.replace("_", " ")
-    return f"recorded with {epsilon}{relative} per {piece} ({pruning.side} side, rule {pruning.rule})"
+    means = ", means for flagged maps" if pruning.means else ""
+    return f"recorded with {epsilon}{relative} per {piece} ({pruning.side} side, rule {pruning.rule}{means})"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

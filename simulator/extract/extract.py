@@ -1,6 +1,6 @@
 """PyTorch to trace: runs a network on images and records its graph, zero-maps and accuracy."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -16,7 +16,7 @@ from simulator.errors import InputError
 from simulator.extract.batches import Batches, check_repeatable, checked_batches, image_count
 from simulator.extract.dispatch import plain_attention
 from simulator.extract.plan import Plan, make_plan
-from simulator.extract.pruning_hook import DynamicPruning, Granularity, Rule, Side
+from simulator.extract.pruning_hook import DynamicPruning, Epsilon, Granularity, Side
 from simulator.extract.pruning_request import PruningRequest
 from simulator.extract.quantise import check_value_bits
 from simulator.extract.recorder import ChannelMaxima, Recorder
@@ -36,12 +36,13 @@ def extract(
     *,
     name: str,
     labels: Labels | None = None,
-    epsilon: float | Mapping[str, float] | None = None,
+    epsilon: float | Mapping[str, Epsilon] | None = None,
     relative: bool = False,
     granularity: Granularity = "feature_map",
     tile: tuple[int, int] | None = None,
-    rule: Rule = "all",
+    rule: str = "all",
     side: Side = "ofm",
+    means: Mapping[str, Sequence[float]] | None = None,
     calibration: Batches | None = None,
     value_bits: int | None = None,
     out: str | Path | None = None,
@@ -51,17 +52,18 @@ def extract(
     """Runs `model` on images and returns the trace of what happened; with `out`, the trace is that file's.
 
     batches: tensors [N, C, H, W] as the model takes them, or one such tensor. labels: one class number per image.
-    epsilon switches dynamic pruning on: a number for all layers, or numbers by layer name (others are not pruned);
-    with `relative` it is multiplied by the layer's mean channel maximum |x| over `calibration` (default: the images
-    themselves). granularity, tile (rows, columns), rule and side say what is compared with epsilon and where, as in
-    `RecordedPruning`. value_bits: the trace also holds every value, quantised to so many bits (`quantised`), for codecs
-    that look at them; it is then several times as large. progress is called after each batch with the images done and
-    their total (0 when unknown).
+    epsilon switches dynamic pruning on: a number for all layers, or by layer name a number or one per channel (other
+    layers are not pruned); with `relative` it is multiplied by the layer's mean channel maximum |x| over `calibration`
+    (default: the images themselves). granularity, tile (rows, columns), rule and side say what is compared with epsilon
+    and where, as in `RecordedPruning`; means replaces what is flagged by a number per channel, by layer, instead of 0.
+    value_bits: the trace also holds every value, quantised to so many bits (`quantised`), for codecs that look at them;
+    it is then several times as large. progress is called after each batch with the images done and their total (0 when
+    unknown).
 
     Raises InputError, with nothing written, when the arguments contradict each other, a layer or class does not exist,
     there are not as many labels as images, the network fails on the images or chooses its operators by them.
     """
-    request = _request(epsilon, relative, granularity, tile, rule, side, calibration)
+    request = _request(epsilon, relative, granularity, tile, rule, side, means, calibration)
     check_value_bits(value_bits)
     scores = Scores(labels)
     total = image_count(batches, scores.label_count)
@@ -70,7 +72,7 @@ def extract(
     with ExitStack() as stack:
         path = None if out is None else trace_file_name(out)
         spool: _MemorySpool | TraceSpool = _MemorySpool() if path is None else stack.enter_context(TraceSpool(path))
-        stack.enter_context(_evaluating(model))
+        stack.enter_context(evaluating(model))
         images = checked_batches(batches, model)
         first = next(images)
         plan, epsilons = _planned(model, first, name, request)
@@ -117,7 +119,7 @@ def extract_shapes(
     """
     parameter = next(chain(model.parameters(), model.buffers()), torch.empty(0))
     floating = parameter.dtype if parameter.is_floating_point() else torch.get_default_dtype()
-    with _evaluating(model):
+    with evaluating(model):
         example = torch.zeros(EXAMPLES, *input_shape, dtype=floating, device=parameter.device)
         plan = make_plan(trace_graph(model, example, name))
     layers = with_kernel_bits(plan.layers, model)
@@ -125,20 +127,29 @@ def extract_shapes(
 
 
 def _request(
-    epsilon: float | Mapping[str, float] | None,
+    epsilon: float | Mapping[str, Epsilon] | None,
     relative: bool,
     granularity: Granularity,
     tile: tuple[int, int] | None,
-    rule: Rule,
+    rule: str,
     side: Side,
+    means: Mapping[str, Sequence[float]] | None,
     calibration: Batches | None,
 ) -> PruningRequest | None:
     if calibration is not None and not relative:
         raise InputError("calibration images are given, but epsilon is not relative")
     if epsilon is not None:
-        return PruningRequest(epsilon, relative, granularity, tile, rule, side)
-    given = {"relative": relative, "granularity": granularity, "tile": tile, "rule": rule, "side": side}
+        return PruningRequest(epsilon, relative, granularity, tile, rule, side, means)
+    given: dict[str, object] = {
+        "relative": relative,
+        "granularity": granularity,
+        "tile": tile,
+        "rule": rule,
+        "side": side,
+        "means": means,
+    }
     defaults = {"relative": False, "granularity": "feature_map", "tile": None, "rule": "all", "side": "ofm"}
+    defaults["means"] = None
     for key, value in given.items():
         if value != defaults[key]:
             raise InputError(
@@ -148,7 +159,7 @@ def _request(
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode without gradients and with its attention in plain operators; restored afterwards."""
     training = [(module, module.training) for module in model.modules()]
     try:
@@ -162,7 +173,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 def _planned(
     model: nn.Module, batch: torch.Tensor, name: str, request: PruningRequest | None
-) -> tuple[Plan, dict[str, float]]:
+) -> tuple[Plan, dict[str, Epsilon]]:
     """The plan of recording the network, and the epsilons asked for by layer."""
     graph = trace_graph(model, batch[:1].repeat(EXAMPLES, *[1] * (batch.dim() - 1)), name)
     plan = make_plan(graph)

@@ -89,14 +89,22 @@ class Layout:
 
         `mask` broadcasts to [N, C, H, W]. Only for a layout that reads every element once.
         """
+        raw.masked_fill_(self._in_raw(raw, mask), 0)
+
+    def fill(self, raw: torch.Tensor, mask: torch.Tensor, value: torch.Tensor) -> None:
+        """Writes `value`, which broadcasts to [N, C, H, W], where the mask is True, as `erase` writes zero."""
+        raw.copy_(torch.where(self._in_raw(raw, mask), self._in_raw(raw, value), raw))
+
+    def _in_raw(self, raw: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        """What broadcasts to [N, C, H, W], broadcast to the raw output instead."""
         count = self.images(raw)
         shape = (count, *self.shape)
-        if self.order is not None or raw.shape != shape:
-            vectors = mask.expand(shape).reshape(count, self.elements)
-            if self._inverse is not None:
-                vectors = vectors.index_select(1, self._inverse.to(raw.device))
-            mask = vectors.reshape(count, -1, self.inner).transpose(0, 1).reshape(raw.shape)
-        raw.masked_fill_(mask, 0)
+        if self.order is None and raw.shape == shape:
+            return maps
+        vectors = maps.expand(shape).reshape(count, self.elements)
+        if self._inverse is not None:
+            vectors = vectors.index_select(1, self._inverse.to(raw.device))
+        return vectors.reshape(count, -1, self.inner).transpose(0, 1).reshape(raw.shape)
 
     def _vectors(self, raw: torch.Tensor, count: int) -> torch.Tensor:
         if self.inner == self.elements:

@@ -9,6 +9,7 @@ from torch import nn
 
 from simulator.errors import InputError
 from simulator.extract.dispatch import OperatorMode
+from simulator.extract.layout import Layout
 from simulator.extract.packer import MapPacker
 from simulator.extract.plan import IfmCopy, Plan, Recording, Step
 from simulator.extract.pruning_hook import DynamicPruning
@@ -122,10 +123,12 @@ class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
             place = step.ifm.argument
             args = (*args[:place], self._pruned_ifm(step.ifm, args[place]), *args[place + 1 :])
         result = func(*args, **kwargs)
-        if step.layout is not None:
-            self._prune(step, result[0] if isinstance(result, list | tuple) else result)
+        raw = result[0] if isinstance(result, list | tuple) else result
+        mask = None if step.layout is None else self._prune(step, raw)
         for number, recordings in step.recordings.items():
             self._record(recordings, result[number] if isinstance(result, list | tuple) else result)
+        if mask is not None:
+            self._replace(step.layer, step.layout, raw, mask)
         return result
 
     def _next(self, func: Any) -> Step:
@@ -143,15 +146,27 @@ class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
             "and only networks that run the same operators on every input can be recorded"
         )
 
-    def _prune(self, step: Step, raw: torch.Tensor) -> None:
+    def _prune(self, step: Step, raw: torch.Tensor) -> torch.Tensor | None:
+        """Sets to zero what is flagged of a layer's raw output; the mask of what that was."""
         assert step.layout is not None
         assert step.layer is not None
         self._check_size(step.layout.elements, raw)
         if self._pruner is None or step.layer not in self._prunable or not raw.is_floating_point():
-            return
-        mask = self._pruner.flagged(step.layer, step.layout.read(raw))
+            return None
+        nonnegative = any(recording.tensor in self._nonnegative for recording in step.recordings.get(0, []))
+        mask = self._pruner.flagged(step.layer, step.layout.read(raw), nonnegative=nonnegative)
         if mask is not None:
             step.layout.erase(raw, mask)
+        return mask
+
+    def _replace(self, layer: str | None, layout: Layout | None, raw: torch.Tensor, mask: torch.Tensor) -> None:
+        """Puts in the place of what is flagged, once that is recorded as not there, what the hardware has for it."""
+        assert self._pruner is not None
+        assert layer is not None
+        assert layout is not None
+        value = self._pruner.replacement(layer, raw)
+        if value is not None:
+            layout.fill(raw, mask, value)
 
     def _pruned_ifm(self, ifm: IfmCopy, argument: torch.Tensor) -> torch.Tensor:
         layout = ifm.recording.layout
@@ -162,6 +177,8 @@ class Recorder(OperatorMode):  # type: ignore[no-untyped-call]
         if mask is not None:
             layout.erase(inside, mask)
         self._record([ifm.recording], inside)
+        if mask is not None:
+            self._replace(ifm.layer, layout, inside, mask)
         return pruned
 
     def _check_size(self, elements: int, raw: torch.Tensor) -> None:

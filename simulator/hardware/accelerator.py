@@ -16,7 +16,17 @@ from simulator.hardware.mapping import Mapping
 from simulator.hardware.on_chip import OnChip
 from simulator.hardware.post_processing import PostProcessing
 from simulator.hardware.section import Positive, Section
-from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules, Picoseconds
+from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules, Picoseconds, SquareMicrometres
+
+
+class PruningArea(Section):
+    """The area of the parts of a pruning unit: of each comparator, of what adds up beside it (rules `count` and
+    `mean`), and of a bit of its flags and tables on chip.
+    """
+
+    comparator: SquareMicrometres
+    accumulator: SquareMicrometres = 0.0
+    bit: SquareMicrometres = 0.0
 
 
 class PruningUnit(Section):
@@ -28,6 +38,13 @@ class PruningUnit(Section):
     `compact` gathers the channels that are left (the flags are their index), `aligned` skips only groups of U that are
     flagged as a whole. comparators: elements compared in a cycle, by default as many as the post-processing unit has
     lanes; fewer than the array produces hold up its stores.
+
+    What the unit can decide by, and what it costs: rule `all` compares until a map's first element above epsilon,
+    `count` counts small elements and `mean` adds up magnitudes, both over the whole map (energy.accumulate each).
+    thresholds `channel` reads a table of one word per channel from DRAM for every layer that it compares. replacement
+    `mean`: a flagged map stands for its channel's mean, from another such table with every load; its kernel slices are
+    loaded, for what they add to all positions of the OFM comes from them, and only the MACs are skipped.
+    area: of its parts, for an estimate of the whole (`pruning_unit_area`).
     """
 
     granularity: Literal["feature_map", "tile"] = "feature_map"
@@ -35,6 +52,10 @@ class PruningUnit(Section):
     side: Literal["ofm", "ifm"] = "ofm"
     unrolled_channels: Literal["compact", "aligned"] = "compact"
     comparators: Positive | None = None
+    rule: Literal["all", "count", "mean"] = "all"
+    thresholds: Literal["layer", "channel"] = "layer"
+    replacement: Literal["zero", "mean"] = "zero"
+    area: PruningArea | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -67,7 +88,8 @@ class Precision(Section):
 class Energy(Section):
     """Energy per action in picojoules; `leakage` and `clock` (the clock network) in milliwatts.
 
-    hop: a psum handed from one PE to the next. DRAM, buffers and scratch pads carry their own.
+    hop: a psum handed from one PE to the next; compare, accumulate: one element in the pruning unit, held against
+    epsilon, or added to a map's count or sum. DRAM, buffers and scratch pads carry their own.
     """
 
     mac: Picojoules
@@ -76,6 +98,7 @@ class Energy(Section):
     clock: Milliwatts = 0.0
     post_processing: Picojoules = 0.0
     compare: Picojoules = 0.0
+    accumulate: Picojoules = 0.0
     leakage: Milliwatts = 0.0
 
 

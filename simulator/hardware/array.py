@@ -191,7 +191,8 @@ class Array(Section):
             products = self.skipping.activations * self.skipping.weights
             if self.macs_per_pe != products:
                 raise ValueError(
-                    f"macs_per_pe must be {products}, activations · weights of skipping: {kind}, found {self.macs_per_pe}"
+                    f"macs_per_pe must be {products}, activations · weights of skipping: {kind}, "
+                    f"found {self.macs_per_pe}"
                 )
         if self.skipping.kind == "structured_kernels" and self.skipping.nonzeros >= self.skipping.group:
             raise ValueError(

@@ -23,8 +23,8 @@ class CartesianProduct(Section):
 
 
 class ActivationLanes(Section):
-    """Cnvlutin: macs_per_pe lanes, each with its own bricks of non-zero activations, for rows · columns filters at once.
-    brick: channels in a brick."""
+    """Cnvlutin: macs_per_pe lanes, each with its own bricks of non-zero activations, for rows · columns filters at
+    once. brick: channels in a brick."""
 
     kind: Literal["activation_lanes"]
     brick: Positive
@@ -46,8 +46,8 @@ class ActivationBroadcast(Section):
 
 
 class PackedKernels(Section):
-    """SIGMA: rows · columns multipliers (macs_per_pe 1) filled with the non-zero weights of whole kernels. load_elements:
-    weights that enter in a cycle."""
+    """SIGMA: rows · columns multipliers (macs_per_pe 1) filled with the non-zero weights of whole kernels.
+    load_elements: weights that enter in a cycle."""
 
     kind: Literal["packed_kernels"]
     load_elements: Positive
@@ -63,8 +63,8 @@ class StructuredKernels(Section):
 
 
 class ChannelBricks(Section):
-    """rows · columns filters by bricks of macs_per_pe channels a cycle; bricks of the IFM without a non-zero are skipped.
-    kernels: so are bricks for which no filter at work has a weight."""
+    """rows · columns filters by bricks of macs_per_pe channels a cycle; bricks of the IFM without a non-zero are
+    skipped. kernels: so are bricks for which no filter at work has a weight."""
 
     kind: Literal["channel_bricks"]
     kernels: bool = False

@@ -1,7 +1,7 @@
 """Quantities with units, as written in accelerator files: `108 KiB`, `200 MHz`, `25.6 GB/s`, `3.9 pJ/bit`.
 
 Every quantity is stored as a plain number in one base unit (bytes, hertz, bytes per second or cycle, picojoules,
-picoseconds, milliwatts, bits), which the field that holds it names.
+picoseconds, milliwatts, bits, square micrometres), which the field that holds it names.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-_QUANTITY = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z/µ]+)\s*$")
+_QUANTITY = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z/µ]+2?)\s*$")
 _GREEK_MU = "\N{GREEK SMALL LETTER MU}"
 
 _DECIMAL_PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -32,6 +32,7 @@ PICOJOULE_PER_BYTE_UNITS = {
 }
 MILLIWATT_UNITS = {"uW": Decimal("0.001"), "µW": Decimal("0.001"), "mW": Decimal(1), "W": Decimal(1000)}
 BIT_UNITS = {"bit": Decimal(1)}
+SQUARE_MICROMETRE_UNITS = {"um2": Decimal(1), "µm2": Decimal(1), "mm2": Decimal(10**6)}
 
 
 def parse_quantity(text: object, units: dict[str, Decimal], what: str, example: str) -> float:
@@ -116,5 +117,10 @@ PicojoulesPerByte = Annotated[
 ]
 Milliwatts = Annotated[
     float, BeforeValidator(_validator(MILLIWATT_UNITS, "a power", "25 mW", False)), _schema(MILLIWATT_UNITS, "25 mW")
+]
+SquareMicrometres = Annotated[
+    float,
+    BeforeValidator(_validator(SQUARE_MICROMETRE_UNITS, "an area", "67 um2", False)),
+    _schema(SQUARE_MICROMETRE_UNITS, "67 um2"),
 ]
 Bits = Annotated[int, BeforeValidator(_validator(BIT_UNITS, "a width", "16 bit", True)), _schema(BIT_UNITS, "16 bit")]

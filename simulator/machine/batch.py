@@ -11,12 +11,13 @@ import numpy.typing as npt
 from simulator.compression import UnitSizes
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.codec_needs import codes_values
-from simulator.machine.comparators import compared_elements
+from simulator.machine.comparators import Comparisons, compared_elements
 from simulator.machine.feature_map import StoredFeatureMap
 from simulator.machine.home_units import StorageUnit
 from simulator.machine.memory_map import MemoryMap
 from simulator.machine.pruning import flag_bits, kept_elements
 from simulator.machine.residence import Residence
+from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.memory import places, tensor_layouts
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer, Shape
@@ -229,29 +230,60 @@ class Batch:
         present = [image for image in maps if image is not None]
         return np.concatenate(present) if present else None
 
-    def comparisons(self, layer: Layer, loaded_elements: int) -> int:
-        """Comparisons with epsilon: of what a layer writes (side `ofm`), or of what an array layer loads (`ifm`).
+    def comparisons(self, layer: Layer, loaded_elements: int) -> Comparisons:
+        """What the pruning unit does: with what a layer writes (side `ofm`), or what an array layer loads (`ifm`).
 
-        What is loaded several times is compared as often.
+        What is loaded several times is compared as often. Counting holds every element against epsilon, a mean one
+        value per map.
         """
-        if not self.pruned:
-            return 0
-        if self.accelerator.pruning.side == "ofm":
-            tensor = layer.output
-        elif layer.kernel is not None:
-            tensor = layer.inputs[0]
-        else:
-            return 0
+        unit = self.accelerator.pruning
+        if not self.pruned or (unit.side == "ifm" and layer.kernel is None):
+            return Comparisons()
+        tensor = layer.output if unit.side == "ofm" else layer.inputs[0]
         nonzero, record = self.maps(tensor).nonzero, self.trace.tensors[tensor]
+        times = 1 if unit.side == "ofm" else -(-loaded_elements // (self.size * record.elements))
+        elements, maps = self.size * record.elements, self.size * record.shape[0]
+        if unit.rule == "count":
+            return Comparisons(elements * times, elements * times)
+        if unit.rule == "mean":
+            return Comparisons(maps * times, elements * times)
         # Without a map the first element of each feature map is above epsilon already.
-        once = (
-            self.size * record.shape[0]
-            if nonzero is None
-            else sum(compared_elements(self.accelerator.pruning, image) for image in nonzero)
-        )
-        if self.accelerator.pruning.side == "ofm":
-            return once
-        return once * -(-loaded_elements // (self.size * record.elements))
+        once = maps if nonzero is None else sum(compared_elements(unit, image) for image in nonzero)
+        return Comparisons(times * once)
+
+    def _means(self, layer: Layer) -> dict[int, Bools]:
+        """By input of a layer that was recorded with means: which channels have one other than zero."""
+        recorded = self.trace.pruning
+        if not self.pruned or recorded is None or not recorded.means:
+            return {}
+        if recorded.side == "ifm":
+            found = {layer.inputs[0]: recorded.means.get(layer.name)}
+        else:
+            writers = {one.output: one.name for one in self.trace.layers}
+            found = {tensor: recorded.means.get(writers.get(tensor, "")) for tensor in layer.inputs}
+        return {tensor: np.asarray(means) != 0 for tensor, means in found.items() if means is not None}
+
+    def table_bytes(self, layer: Layer) -> list[int]:
+        """Bytes of the pruning unit's tables that a layer reads from DRAM: thresholds, and means of its inputs."""
+        unit, bits = self.accelerator.pruning, self.accelerator.precision.ofm
+        if not self.pruned or not self.images:
+            return []
+        compared = layer.output if unit.side == "ofm" else layer.inputs[0]
+        channels = [self.trace.tensors[compared].shape[0]] if unit.thresholds == "channel" else []
+        if unit.replacement == "mean":
+            channels += [len(means) for means in self._means(layer).values()]
+        return [-(-count * bits // 8) for count in channels]
+
+    def with_replaced(self, layer: Layer, nest: LoopNest, active: Bools | None) -> Bools | None:
+        """`active_channels` with those whose flagged maps stand for a mean: their kernel slices are needed too."""
+        means = self._means(layer).get(layer.inputs[0])
+        if active is None or means is None:
+            return active
+        own, seen = self.trace.tensors[layer.inputs[0]].shape, nest.inputs[0]
+        full = np.broadcast_to(means[:, None, None], own)
+        images = seen[0] * seen[1] * seen[2] // full.size
+        replaced = np.asarray(np.tile(full.reshape(-1), images).reshape(seen).any(axis=(1, 2)))
+        return np.asarray(active | replaced.reshape(-1, 1))
 
 
 def _unit(accelerator: Accelerator) -> StorageUnit:

@@ -1,5 +1,7 @@
 """The comparators of the pruning unit: how many comparisons there are, and when they hold the machine up."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,14 @@ from simulator.mapping.dataflow.base import ceil_div
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What the pruning unit does in a layer: values held against epsilon, elements added to a count or a sum."""
+
+    compared: int = 0
+    accumulated: int = 0
 
 
 def compared_elements(unit: PruningUnit, nonzero: Bools) -> int:

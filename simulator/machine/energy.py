@@ -66,6 +66,7 @@ def layer_energy(
     gated: int,
     vector_elements: int,
     compared: int,
+    accumulated: int,
     coded: CodedElements,
     duration_ps: int,
 ) -> dict[str, float]:
@@ -91,7 +92,7 @@ def layer_energy(
     result["mac"] = performed * energy.mac
     result["mac_gated"] = gated * energy.mac_gated
     result["post_processing"] = vector_elements * energy.post_processing
-    result["pruning_unit"] = compared * energy.compare
+    result["pruning_unit"] = compared * energy.compare + accumulated * energy.accumulate
     maps, kernels = accelerator.compression.feature_map, accelerator.compression.kernel
     result["codec"] = (
         coded.decoded * maps.decode_energy

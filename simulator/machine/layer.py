@@ -14,7 +14,7 @@ from simulator.hardware.section import Operand
 from simulator.machine.array_time import ArrayTime, dense_array_time
 from simulator.machine.batch import Batch
 from simulator.machine.buffer_access import buffer_stalls
-from simulator.machine.comparators import loaded_comparison_stalls
+from simulator.machine.comparators import Comparisons, loaded_comparison_stalls
 from simulator.machine.dram import RequestCosts
 from simulator.machine.energy import CodedElements, PadCounts, layer_energy
 from simulator.machine.layer_costs import (
@@ -70,7 +70,7 @@ class PreparedLayer:
     skippable_bytes: int
     skipped_bytes: int
     vector_elements: int
-    comparisons: int
+    comparisons: Comparisons
     pads: PadCounts
     coded: CodedElements
     stay: OnChipUse
@@ -88,7 +88,8 @@ class PreparedLayer:
             performed=self.macs.performed,
             gated=self.macs.gated,
             vector_elements=self.vector_elements,
-            compared=self.comparisons,
+            compared=self.comparisons.compared,
+            accumulated=self.comparisons.accumulated,
             coded=self.coded,
             duration_ps=timing.end_ps - timing.start_ps,
         )
@@ -130,7 +131,12 @@ def prepare_layer(
             streams["kernel"], kernel_traffic = right_operand_stream(schedule, accelerator, right)
         else:
             streams["kernel"], kernel_traffic = kernel_stream(
-                schedule, accelerator, kernel_map, active, batch.memory, layer_index
+                schedule,
+                accelerator,
+                kernel_map,
+                batch.with_replaced(layer, nest, active),
+                batch.memory,
+                layer_index,
             )
         step_cycles, macs, accesses, pads, array_time = _array(batch, layer, schedule, active, kernel_map)
     else:
@@ -199,11 +205,15 @@ def _as_one(batch: Batch, layer: Layer, stages: Sequence[Stage]) -> Layer:
 
 
 def _flags(batch: Batch, layer: Layer) -> tuple[RequestCosts, FlagRuns]:
-    """The flags of a layer: what they cost on a plain bus, and what they ask of a memory system."""
+    """The flags of a layer and the pruning unit's tables: on a plain bus, and for a memory system."""
     read = [(tensor, batch.flag_bytes(tensor)) for tensor in layer.inputs]
+    tables = batch.table_bytes(layer)
     written = batch.flag_bytes(layer.output)
-    costs = flag_requests(batch.accelerator, [size for _, size in read], written)
+    costs = flag_requests(batch.accelerator, [*(size for _, size in read), *tables], written)
     reads = [(region, size) for tensor, size in read if size and (region := batch.memory.flags(tensor, size))]
+    for number, size in enumerate(tables):
+        table = batch.memory.tables(layer.output, number, size)
+        reads += [] if table is None else [(table, size)]
     region = batch.memory.flags(layer.output, written) if written else None
     return costs, flag_runs(batch.accelerator, reads, None if region is None else (region, written))
 

@@ -45,6 +45,10 @@ class MemoryMap:
         """The region of a tensor's flags."""
         return self._region(("flags", tensor), size_bytes)
 
+    def tables(self, tensor: int, number: int, size_bytes: int) -> Region | None:
+        """The region of table `number` that the pruning unit reads in the layer that writes a tensor."""
+        return self._region((f"table {number}", tensor), size_bytes)
+
     def _region(self, key: tuple[str, int], size_bytes: int) -> Region | None:
         if self._allocator is None:
             return None

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import PruningUnit
+from simulator.trace.records import RecordedPruning
 from simulator.trace.trace import Trace
 from simulator.trace.zero_map import tile_counts
 
@@ -51,12 +52,25 @@ def check_pruning(trace: Trace, pruning: DynamicPruning, unit: PruningUnit) -> N
     if recorded.granularity != "element":  # zeroed elements need no flags: any unit finds what they leave empty
         tile = tuple(recorded.tile) if recorded.tile else None
         pairs += [("granularity", recorded.granularity, unit.granularity), ("tile", tile, unit.tile)]
+    pairs += _abilities(recorded, unit)
     for key, found, expected in pairs:
         if found != expected:
             raise InputError(
                 f"trace '{trace.name}' was recorded with pruning {key} {found}, but the accelerator's pruning.{key} is "
                 f"{expected}; make them equal"
             )
+
+
+def _abilities(recorded: RecordedPruning, unit: PruningUnit) -> list[tuple[str, object, object]]:
+    """What the recording needs of the unit beside what the unit has; more than needed is as good as equal."""
+    rule = recorded.rule if recorded.rule in ("all", "mean") else "count"
+    thresholds = "channel" if recorded.thresholds_by_channel else "layer"
+    replacement = "mean" if recorded.means else "zero"
+    return [
+        ("rule", rule, "all" if (rule, unit.rule) == ("all", "count") else unit.rule),
+        ("thresholds", thresholds, thresholds if unit.thresholds == "channel" else unit.thresholds),
+        ("replacement", replacement, replacement if unit.replacement == "mean" else unit.replacement),
+    ]
 
 
 def kept_elements(unit: PruningUnit, nonzero: Bools) -> Bools:

@@ -36,8 +36,8 @@ def skipping_work(
 ) -> SkippingWork:
     """The work of a layer on `images` ([G·C, H, W] maps, as many times as the batch needs them; None for no zeros).
 
-    kernel_nonzero is [G·K, C, R, S], None for no zeros. Images of a tile follow each other. A tile reads its window with
-    halo and padding; where channels are cut into tiles, psums are finished with the last.
+    kernel_nonzero is [G·K, C, R, S], None for no zeros. Images of a tile follow each other. A tile reads its window
+    with halo and padding; where channels are cut into tiles, psums are finished with the last.
     """
     nest, steps = schedule.nest, schedule.steps
     tiles = _Tiles(schedule, images, kernel_nonzero, scheme_of(accelerator.array))
@@ -118,7 +118,7 @@ class _Tiles:
 
     def _of_image(self, image: int, g: int, row: int, column: int) -> list[list[SparseCost]]:
         """All tiles of output and input channels of a tile of groups and positions."""
-        schedule, nest = self.schedule, self.schedule.nest
+        schedule = self.schedule
         groups = slice(int(schedule.groups.start[g]), int(schedule.groups.stop[g]))
         rows = self._span(int(schedule.rows.start[row]), int(schedule.rows.stop[row]), 0)
         columns = self._span(int(schedule.columns.start[column]), int(schedule.columns.stop[column]), 1)

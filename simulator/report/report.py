@@ -47,14 +47,14 @@ class Report:
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, where these went
     (array_effectual_cycles: products of two non-zeros over all multipliers; array_ineffectual_cycles, _fragmentation_,
     _bank_conflicts_, _imbalance_, _halo_, _outside_, _metadata_ and _load_cycles: `LOSSES` of
-    `mapping/dataflow/sparse/base.py`; array_unused_cycles: multipliers that an array without a scheme of skipping leaves
-    idle; vector_cycles: the vector unit; all these add up to compute_cycles), statistical_cycles (compute_cycles as the
-    densities of both operands alone let expect) and statistical_error_percent (how far those are off), stall_cycles
-    (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the buffers, and comparators that
-    are too slow for what the array loads), stall_ifm_cycles … stall_drain_cycles (what the array waited for),
-    overhead_cycles (before the first load; stall = buffer_stall + all these), utilisation (MACs performed or gated per
-    cycle and multiplier), dram_bytes (whole bursts),
-    dram_busy_cycles; for a DRAM with a standard also
+    `mapping/dataflow/sparse/base.py`; array_unused_cycles: multipliers that an array without a scheme of skipping
+    leaves idle; vector_cycles: the vector unit; all these add up to compute_cycles), statistical_cycles
+    (compute_cycles as the densities of both operands alone let expect) and statistical_error_percent (how far those
+    are off), stall_cycles (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the
+    buffers, and comparators that are too slow for what the array loads), stall_ifm_cycles … stall_drain_cycles (what
+    the array waited for), overhead_cycles (before the first load; stall = buffer_stall + all these), utilisation (MACs
+    performed or gated per cycle and multiplier), dram_bytes (whole bursts), dram_busy_cycles; for a DRAM with a
+    standard also
     dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
     layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
     row_hits, row_misses (bursts that had to open a row), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
@@ -116,9 +116,10 @@ class Report:
     def totals(self) -> Mapping[str, float]:
         """Sums over the layers: cycles, seconds, dram_bytes, energy_pj, MACs and bytes per operand (`ifm_bytes` …).
 
-        Also where compute_cycles went and the statistical error, as for layers, skippable_bytes, skipped_bytes, skip_lost_percent (of these two sums), the most bytes that a buffer held in
-        any layer (`ifm_buffer_peak_bytes` …) and of feature maps that stayed on chip (on_chip_bytes), utilisation,
-        average bandwidth in bytes per second, and frames per second.
+        Also where compute_cycles went and the statistical error, as for layers, skippable_bytes, skipped_bytes,
+        skip_lost_percent (of these two sums), the most bytes that a buffer held in any layer (`ifm_buffer_peak_bytes`
+        …) and of feature maps that stayed on chip (on_chip_bytes), utilisation, average bandwidth in bytes per second,
+        and frames per second.
         """
         cycles = ("cycles", "compute_cycles", *ARRAY_CYCLES, "statistical_cycles", "stall_cycles")
         cycles = (*cycles, "buffer_stall_cycles", "overhead_cycles")
@@ -160,8 +161,8 @@ def lost_percent(skippable: float, skipped: float) -> float:
 
 
 def error_percent(found: float, exact: float) -> float:
-    """How far a figure is off, in percent of the exact one; 0 where there is nothing."""
-    return 100.0 * (found / exact - 1.0) if exact else 0.0
+    """How far a figure is off, in percent of the exact one; 0 where there is neither (reports of earlier versions)."""
+    return 100.0 * (found / exact - 1.0) if found and exact else 0.0
 
 
 def _number(value: Any) -> float:

@@ -133,20 +133,34 @@ class Accuracy:
 class RecordedPruning:
     """The dynamic pruning that was active in the forward pass while the trace was recorded.
 
-    epsilon: the number or per-layer numbers asked for; relative: whether they scale the layer's mean channel maximum.
-    applied: the absolute epsilon of each layer. rule: "all", or "99%" for the 2021 variant.
+    epsilon: the number or per-layer numbers asked for, a layer's being one or one per channel; relative: whether they
+    scale the layer's mean channel maximum. applied: the absolute epsilon of each layer. rule: "all" elements of a piece
+    are within epsilon, more than a share of them ("99%" is the 2021 variant), or their "mean" magnitude is. means: what
+    stood in the place of flagged pieces, by layer one number per channel; zero for other layers.
     """
 
-    epsilon: float | dict[str, float]
+    epsilon: float | dict[str, Any]
     relative: bool = False
     granularity: str = "feature_map"
     tile: tuple[int, int] | None = None
     rule: str = "all"
     side: str = "ofm"
-    applied: dict[str, float] = field(default_factory=dict)
+    applied: dict[str, Any] = field(default_factory=dict)
+    means: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def thresholds_by_channel(self) -> bool:
+        """Whether some layer has an epsilon per channel."""
+        return isinstance(self.epsilon, dict) and any(isinstance(value, tuple) for value in self.epsilon.values())
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "RecordedPruning":
         """The record from JSON values; raises TypeError when they are not."""
+        values = dict(data)
+        for key in ("epsilon", "applied", "means"):
+            if isinstance(values.get(key), dict):
+                values[key] = {
+                    name: tuple(value) if isinstance(value, list) else value for name, value in values[key].items()
+                }
         tile = data.get("tile")
-        return RecordedPruning(**{**data, "tile": None if tile is None else tuple(tile)})
+        return RecordedPruning(**{**values, "tile": None if tile is None else tuple(tile)})

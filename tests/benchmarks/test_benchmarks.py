@@ -10,7 +10,7 @@ import pytest
 from builders import chain, with_random_maps
 
 from benchmarks import __main__ as command
-from benchmarks import compression, dram, import_time, mapping, scale_sim, simulating, zigzag
+from benchmarks import compression, dram, import_time, mapping, scale_sim, simulating, skipping, zigzag
 from benchmarks.options import Options
 from benchmarks.process import ProcessError, measure, task
 from benchmarks.results import Row, markdown, skipped, text_line
@@ -194,3 +194,11 @@ def test_an_unknown_benchmark_is_named() -> None:
         "no benchmark 'speed'; there are import, simulating, recording, dram, mapping, compression, scale_sim, zigzag"
         in result.stderr
     )
+
+
+def test_quick_skipping_benchmark() -> None:
+    """Cycles of a small network on SCNN, without a bound on time."""
+    (row,) = skipping.run(Options(quick=True))
+    assert row.bound is None
+    assert row.figure is not None
+    assert row.figure > 0

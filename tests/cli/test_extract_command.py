@@ -75,6 +75,21 @@ def test_a_network_of_ones_own_to_a_report(run: Run, workshop: Path) -> None:
     assert load_report(workshop / "out").meta["trace"] == "own_net:build"
 
 
+def test_values_on_request_and_what_is_said_without_them(run: Run, workshop: Path) -> None:
+    as_ebpc = ("--hardware", "edge-npu", "--set", "compression.feature_map=ebpc", "--no-figures")
+    for more, code in ((("--values", "8"), 0), ((), 2)):
+        assert run("extract", "own_net:build", "--images", "photos", "--out", "own", *more).code == 0
+        assert load_trace("own.trace.safetensors").value_bits == (8 if more else None)
+        ran = run("simulate", "own.trace.safetensors", *as_ebpc, "--out", f"out{code}")
+        assert (ran.code == 0) == (code == 0)
+    assert "codec 'ebpc' codes values" in ran.err
+    assert "--values 8" in ran.err
+    refused = run("extract", "own_net:build", "--images", "photos", "--out", "own", "--values", "40")
+    assert refused.code != 0
+    assert "values of 40 bits cannot be recorded" in refused.err
+    assert run("extract", "own_net:build", "--shapes-only", "--out", "own", "--values", "8").code != 0
+
+
 def test_provenance_says_how_to_make_it_again(run: Run, workshop: Path) -> None:
     sys.path.insert(0, str(workshop))
     try:
@@ -168,7 +183,7 @@ def test_interrupting_leaves_no_file(run: Run, workshop: Path, monkeypatch: pyte
         (["--images", "photos", "--calibration", "1"], "calibration images are given, but epsilon is not relative"),
         (["--images", "photos", "--epsilon", "-1"], "--epsilon: found -1.0, expected a number of 0 or more"),
         (["--images", "photos", "--epsilon", "nan"], "--epsilon: found nan, expected a number of 0 or more"),
-        (["--images", "photos", "--epsilon", "x"], "'--epsilon'"),
+        (["--images", "photos", "--epsilon", "x"], "--epsilon: found 'x', expected a number or a file of epsilons"),
         (["--images", "photos", "--epsilon", "1", "--epsilon-file", "e.yaml"], "exclude each other"),
         (["--images", "photos", "--epsilon-file", "missing"], "missing: cannot be read (No such file"),
         (["--images", "photos", "--epsilon-file", "photos"], "photos: cannot be read (Is a directory)"),

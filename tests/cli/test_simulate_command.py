@@ -165,3 +165,13 @@ def test_interrupting_leaves_nothing(
     ran = run("simulate", trace_file, "--hardware", "edge-npu", "--out", tmp_path / "out")
     assert (ran.code, ran.err) == (130, "fmapsim: interrupted\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_summary_says_where_the_arrays_cycles_went(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    """One line with shares of the array's cycles, the largest first, and how far densities alone would be off."""
+    ran = run("simulate", trace_file, "--hardware", "scnn", "--out", tmp_path, "--no-figures")
+    totals = load_report(tmp_path).totals
+    line = " ".join(ran.out.split("array cycles: ")[1].split("\n\n")[0].split())
+    on_array = totals["compute_cycles"] - totals["vector_cycles"]
+    assert f"{100 * totals['array_imbalance_cycles'] / on_array:.1f} % imbalance" in line
+    assert line.endswith(f"densities alone say {totals['statistical_error_percent']:+.1f} %"), line

@@ -301,7 +301,7 @@ def test_linear_layers_of_a_transformer_are_pruned_in_their_own_order():
         ({"epsilon": {"fc": 0.1}}, "'fc': it cannot be pruned .*network's output"),
         ({"epsilon": {"pool": 0.1}, "side": "ifm"}, "'pool': it cannot be pruned .only convolutions and linear"),
         ({"epsilon": 0, "granularity": "channel"}, "granularity 'channel', expected feature_map, tile or element"),
-        ({"epsilon": 0, "rule": "90%"}, "rule '90%', expected all or 99%"),
+        ({"epsilon": 0, "rule": "100%"}, "rule '100%', expected all, mean or a share"),
         ({"epsilon": 0, "side": "both"}, "side 'both', expected ofm or ifm"),
         ({"epsilon": 0, "granularity": "tile"}, "granularity 'tile' with no tile"),
         ({"epsilon": 0, "tile": (2, 2)}, r"granularity 'feature_map' with tile \(2, 2\)"),

@@ -154,6 +154,39 @@ def test_the_unchanged_file_loads(tmp_path: Path) -> None:
             "a.yaml:7: array: 'unroll' belongs to dataflow: spatial",
         ),
         (
+            "  columns: 8",
+            "  columns: 8\n  skipping: {kind: nonzero_pairs}",
+            "a.yaml:7: array: 'skipping' belongs to dataflow: zero_skipping",
+        ),
+        ("weight_stationary", "zero_skipping", "a.yaml:4: array: 'skipping' belongs to dataflow: zero_skipping"),
+        *(
+            ("weight_stationary", f"zero_skipping\n  {keys}", message)
+            for keys, message in [
+                ("skipping: {kind: eie}", "array.skipping: kind: expected one of 'cartesian_product', "),
+                ("skipping: {fifo: 8}", "array.skipping: expected a key 'kind'"),
+                ("skipping: {kind: nonzero_pairs, fifo: 8}", "unknown key 'array.skipping.fifo'"),
+                ("skipping: {kind: packed_kernels, load_elements: 0}", "load_elements: expected more than 0, found 0"),
+                ("skipping: {kind: activation_lanes}", "key 'array.skipping.brick' is missing"),
+                (
+                    "zeros: {ifm: gate}\n  skipping: {kind: nonzero_pairs}",
+                    "zeros: skipping: nonzero_pairs says already what zeros of both operands do",
+                ),
+                (
+                    "macs_per_pe: 2\n  skipping: {kind: nonzero_pairs}",
+                    "macs_per_pe must be 1 for skipping: nonzero_pairs",
+                ),
+                ("count: 2\n  skipping: {kind: nonzero_pairs}", "nonzero_pairs works on one array without"),
+                (
+                    "skipping: {kind: cartesian_product, activations: 4, weights: 4, banks: 32, accumulators: 64}",
+                    "macs_per_pe must be 16, activations · weights of skipping: cartesian_product, found 1",
+                ),
+                (
+                    "skipping: {kind: structured_kernels, nonzeros: 4, group: 4}",
+                    "nonzeros must be less than group (4), found 4",
+                ),
+            ]
+        ),
+        (
             "energy:\n",
             "pruning: {granularity: tile}\nenergy:\n",
             "a.yaml:20: pruning: 'tile' belongs to granularity: tile",

@@ -69,3 +69,12 @@ def test_a_loaded_accelerator_takes_no_overrides() -> None:
     accelerator = load_accelerator("eyeriss")
     with pytest.raises(InputError, match="overrides need the accelerator's name or file"):
         load_accelerator(accelerator, {"clock": "1 GHz"})
+
+
+def test_keys_of_a_section_of_several_kinds_can_be_overridden() -> None:
+    """`array.skipping` is one of several sections; a key of another kind is unknown, and the message says so."""
+    skipping = load_accelerator("eie", {"array.skipping.fifo": 2}).array.skipping
+    assert skipping is not None
+    assert skipping.model_dump() == {"kind": "activation_broadcast", "fifo": 2, "index_bits": 4}
+    with pytest.raises(InputError, match=r"unknown key 'array\.skipping\.brick'"):
+        load_accelerator("eie", {"array.skipping.brick": 2})

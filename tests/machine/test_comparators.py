@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import simulator
 from simulator.hardware.accelerator import PruningUnit
 from simulator.machine.comparators import compared_elements
+from simulator.machine.pruning_area import pruning_unit_area
 from simulator.trace.shapes import conv_layer
 
 
@@ -61,3 +62,22 @@ def test_comparators_take_part_on_the_side_that_is_pruned_only() -> None:
     slow = small_accelerator(**{"pruning.comparators": 1, "pruning.side": "ifm"})
     dense = simulator.simulate(trace, slow)
     assert dense.totals["cycles"] == pytest.approx(simulator.simulate(trace, small_accelerator()).totals["cycles"])
+
+
+def test_the_area_is_that_of_comparators_flags_and_tables() -> None:
+    trace = chain(conv_layer("a", (16, 8, 8), 4, (1, 1)), conv_layer("b", (4, 8, 8), 40, (1, 1)))
+    assert pruning_unit_area(trace, small_accelerator()) is None
+    area = {"comparator": "10 um2", "accumulator": "100 um2", "bit": "0.5 um2"}
+    plain = small_accelerator(**{"pruning.area": area, "pruning.comparators": 8})
+    assert pruning_unit_area(trace, plain) == 8 * 10 + 2 * 40 * 0.5
+    tiles = small_accelerator(
+        **{"pruning.area": area, "pruning.comparators": 8, "pruning.granularity": "tile", "pruning.tile": [4, 4]}
+    )
+    assert pruning_unit_area(trace, tiles) == 8 * 10 + 2 * 40 * (1 + 4) * 0.5
+    table = small_accelerator(
+        **{"pruning.area": area, "pruning.comparators": 8, "pruning.rule": "mean", "pruning.thresholds": "channel"}
+    )
+    bits = table.precision.ofm
+    assert pruning_unit_area(trace, table) == 8 * 110 + (2 * 40 + 40 * bits) * 0.5
+    report = simulator.simulate(with_random_maps(trace, np.random.default_rng(0)), plain, pruning="dynamic")
+    assert report.meta["pruning"]["unit_area_um2"] == pruning_unit_area(trace, plain)

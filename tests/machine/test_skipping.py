@@ -198,7 +198,8 @@ def _plain_dram(preset: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("preset", ["scnn", "eyeriss-v2"])
 def test_flagged_feature_maps_cost_nothing_extra(preset: str) -> None:
-    """Dynamic pruning with epsilon 0 flags maps that are zero throughout: the array does the same in the same cycles."""
+    """Dynamic pruning with epsilon 0 flags maps that are zero throughout: the array does the same in the same
+    cycles."""
     trace = simulator.load_trace("tinynet")
     plain, pruned = (simulator.simulate(trace, preset, images=[0], pruning=how) for how in (None, "dynamic"))
     assert pruned.totals["dram_bytes"] != plain.totals["dram_bytes"]

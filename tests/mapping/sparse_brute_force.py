@@ -178,7 +178,8 @@ def eie(ifm: Bools, kernel: Bools, stride: int, padding: int, *, pes: int, fifo:
 
 
 def stored_entries(rows: Bools, index_bits: int) -> int:
-    """Non-zeros of a PE's part of a column, and a padding zero wherever more zeros lie before one than can be counted."""
+    """Non-zeros of a PE's part of a column, and a padding zero wherever more zeros lie before one than can be
+    counted."""
     entries = zeros = 0
     for value in rows:
         if value or zeros == 2**index_bits - 1:

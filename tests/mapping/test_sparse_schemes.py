@@ -32,7 +32,7 @@ def random_maps(shape: tuple) -> tuple[np.ndarray, np.ndarray, int, int]:
 
 
 def spent(found: dict[str, int]) -> int:
-    return found["products"] + sum(found.get(name, 0) for name in LOSSES)
+    return found["products"] + sum(found[name] for name in LOSSES)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,8 @@ def test_a_deeper_fifo_smooths_imbalance() -> None:
     random = np.random.default_rng(3)
     maps = random.random((300, 1, 1)) < 0.5, random.random((512, 300, 1, 1)) < 0.1
     cycles = [simulator.sparse_cycles("eie", *maps, fifo=depth)["cycles"] for depth in (1, 2, 8, 64)]
-    assert cycles == sorted(cycles, reverse=True) and cycles[0] > cycles[2], cycles
+    assert cycles == sorted(cycles, reverse=True), cycles
+    assert cycles[0] > cycles[2], cycles
 
 
 def test_structured_kernels_halve_the_reduction_only_when_they_keep_the_pattern() -> None:
@@ -139,10 +140,12 @@ def test_structured_kernels_halve_the_reduction_only_when_they_keep_the_pattern(
     kernel = np.zeros((32, 16, 3, 3), np.bool_)
     kernel[:, 0::4] = kernel[:, 3::4] = True
     found = simulator.sparse_cycles("structured", ifm, kernel, padding=1)
-    assert found["keeps_pattern"] and found["cycles"] * 2 == found["dense_cycles"], found
+    assert found["keeps_pattern"]
+    assert found["cycles"] * 2 == found["dense_cycles"], found
     kernel[5, 1, 2, 2] = True
     found = simulator.sparse_cycles("structured", ifm, kernel, padding=1)
-    assert not found["keeps_pattern"] and found["cycles"] == found["dense_cycles"], found
+    assert not found["keeps_pattern"]
+    assert found["cycles"] == found["dense_cycles"], found
 
 
 def test_depthwise_layers_are_groups() -> None:

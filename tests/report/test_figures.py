@@ -22,6 +22,7 @@ import simulator
 from simulator.errors import InputError
 from simulator.machine.energy import COMPONENTS
 from simulator.report.figures import (
+    array_breakdown,
     bandwidth_breakdown,
     cycle_breakdown,
     energy_breakdown,
@@ -435,3 +436,12 @@ def test_every_component_of_energy_has_a_name_and_a_colour_of_its_own() -> None:
 
     assert set(SECTIONS) == set(COMPONENTS)
     assert len({section.colour for section in SECTIONS.values()}) == len(SECTIONS)
+
+
+def test_where_the_arrays_cycles_go_is_drawn_with_the_reports_numbers() -> None:
+    """Bars of all layers on the array add up to its cycles; the vector unit has none."""
+    report = simulator.simulate(simulator.network_trace("tinynet"), "eyeriss")
+    figure = array_breakdown({"eyeriss": report})
+    on_array = report.totals["compute_cycles"] - report.totals["vector_cycles"]
+    assert sum(bars(figure).values()) * value_factor(figure) == pytest.approx(on_array)
+    assert len(layer_labels(figure)) == sum(report.layers["macs_dense"] > 0)

@@ -87,3 +87,20 @@ def test_the_shipped_page_names_every_reference() -> None:
     shipped = Path(__file__).parents[2] / "docs" / "validation.md"
     text = shipped.read_text(encoding="utf-8")
     assert len(reference_names()) == text.count("\n## ")
+
+
+def test_arrays_that_skip_zeros_are_as_published() -> None:
+    """SCNN's recomputed cases and Eyeriss v2's rule exactly; EIE's actual over theoretical times within 10 %.
+
+    SCNN's published network speed-ups lie between the model with and without waiting.
+    """
+    rows = validate(["skipping"])
+    assert sum(row.agrees is not None for row in rows) == 9
+    assert not misses(rows)
+    speed_ups = {
+        row.quantity: row for row in rows if "speed-up over" in row.quantity or "the same without" in row.quantity
+    }
+    for network in ("AlexNet", "VGG-16"):
+        bounds = [row.simulated for name, row in speed_ups.items() if f"SCNN, {network}" in name]
+        published = speed_ups[f"SCNN, {network}: speed-up over the dense twin"].published
+        assert bounds[0] < published < bounds[1], (network, bounds, published)

@@ -27,10 +27,10 @@ def save_figures(
 ) -> list[Path]:
     """Writes the figures that apply into `folder`, each whole or not at all; returns their paths.
 
-    bandwidth, cycles and array (up to three reports), network, energy, spread (over images, up to three reports), roofline
-    (of the first report; roofline-2, … of the others). A figure for which every value is 0 is left out. The same
-    reports give the same bytes. Raises InputError without reports, for an unknown format, or when the folder cannot be
-    written.
+    bandwidth, cycles and array (up to three reports), network, energy, spread (over images, up to three reports),
+    roofline (of the first report; roofline-2, … of the others). A figure for which every value is 0 is left out. The
+    same reports give the same bytes. Raises InputError without reports, for an unknown format, or when the folder
+    cannot be written.
     """
     check_reports(reports)
     unknown = [name for name in formats if name not in FORMATS]

@@ -58,9 +58,9 @@ COMPONENTS = {
     "array_network": Section("psums between PEs", lighter(VERMILLION, 0.5)),
     "mac": Section("MAC", SKY),
     "mac_gated": Section("gated MAC", lighter(SKY, 0.6)),
-    "codec": Section("encoders and decoders", lighter(OPERAND_COLOURS["ofm"], 0.5)),
     "post_processing": Section("post-processing", YELLOW),
     "pruning_unit": Section("pruning unit", OPERAND_COLOURS["metadata"]),
+    "codec": Section("encoders and decoders", lighter(OPERAND_COLOURS["metadata"], 0.5)),
     "clock": Section("clock", lighter(BLACK, 0.75)),
     "leakage": Section("leakage", lighter(GREY, 0.9)),
 }

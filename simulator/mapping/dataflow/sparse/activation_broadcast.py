@@ -1,11 +1,11 @@
 """Non-zero activations broadcast to PEs that hold the kernels by rows: EIE (Han et al., ISCA 2016).
 
-Output channel k belongs to PE k mod PEs. A PE stores its part of every kernel column (one IFM element, C·R·S of them) as
-non-zeros with the number of zeros before each; where that exceeds what an index of `index_bits` holds, padding zeros lie
-between, which take a cycle like non-zeros: a gap of g to the non-zero before is ⌈g / 2^index_bits⌉ entries. Every
+Output channel k belongs to PE k mod PEs. A PE stores its part of every kernel column (one IFM element, C·R·S of them)
+as non-zeros with the number of zeros before each; where that exceeds what an index of `index_bits` holds, padding zeros
+lie between, which take a cycle like non-zeros: a gap of g to the non-zero before is ⌈g / 2^index_bits⌉ entries. Every
 position of the OFM is a product of matrix and vector: its non-zero activations are broadcast one after the other, at
-most one a cycle, into a FIFO before each PE. A PE works through its entries of a column, one a cycle. The next broadcast
-waits while a FIFO is full, and all PEs meet when a vector ends, at the earliest with its last broadcast.
+most one a cycle, into a FIFO before each PE. A PE works through its entries of a column, one a cycle. The next
+broadcast waits while a FIFO is full, and all PEs meet when a vector ends, at the earliest with its last broadcast.
 """
 
 from dataclasses import dataclass
@@ -99,10 +99,11 @@ class ActivationBroadcast:
         return total
 
     def _finish(self, work: Ints, count: Ints) -> Ints:
-        """When the slowest PE has finished each vector, of `count` activations: work [vectors, activations, PEs] in cycles.
+        """When the slowest PE has finished each vector, of `count` activations: work [vectors, activations, PEs] in
+        cycles.
 
-        Activation j is broadcast at b_j ≥ b_{j-1} + 1, once every PE has begun with activation j − FIFO depth; a PE begins
-        when it has it and has finished the one before. Within a FIFO's depth all broadcasts are known from the
+        Activation j is broadcast at b_j ≥ b_{j-1} + 1, once every PE has begun with activation j − FIFO depth; a PE
+        begins when it has it and has finished the one before. Within a FIFO's depth all broadcasts are known from the
         activations before, so a block of that many is one step: ends = running sum of work + running maximum of what
         broadcasts allow.
         """

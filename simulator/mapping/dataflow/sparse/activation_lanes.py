@@ -1,8 +1,8 @@
 """Zero activations skipped lane by lane: Cnvlutin (Albericio et al., ISCA 2016).
 
-The IFM is stored in bricks of neighbouring channels, each as its non-zeros with their offsets. A window's bricks, in the
-order (r, s, channels), go round the lanes; a lane takes its non-zeros one a cycle, for all filters at once, and an empty
-brick still takes one. Lanes meet at the window's end:
+The IFM is stored in bricks of neighbouring channels, each as its non-zeros with their offsets. A window's bricks, in
+the order (r, s, channels), go round the lanes; a lane takes its non-zeros one a cycle, for all filters at once, and an
+empty brick still takes one. Lanes meet at the window's end:
 
     cycles = ⌈K / filters⌉ · Σ_windows max_lanes Σ_bricks max(1, nnz(brick))
 

@@ -1,9 +1,10 @@
 """How long the banks of SCNN's accumulator take for a chunk of activations by a chunk of weights, as tables.
 
-A bank is five bits: k's lowest two, and three that output position and k decide together: y's lowest, x's lowest, and the
-exclusive or of the second lowest bits of y and x and the third lowest of k. So an activation at a kernel position is one of
-eight classes, a weight has a row (k & 3) and may flip the third bit, and the fullest bank is the largest count of any class
-in any row. Chunks are numbers of four digits in base 9, digit 8 for nothing: classes of activations, and k & 7 of weights.
+A bank is five bits: k's lowest two, and three that output position and k decide together: y's lowest, x's lowest, and
+the exclusive or of the second lowest bits of y and x and the third lowest of k. So an activation at a kernel position
+is one of eight classes, a weight has a row (k & 3) and may flip the third bit, and the fullest bank is the largest
+count of any class in any row. Chunks are numbers of four digits in base 9, digit 8 for nothing: classes of
+activations, and k & 7 of weights.
 """
 
 from dataclasses import dataclass
@@ -22,9 +23,9 @@ Words = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class BankTimes:
-    """present: products of each chunk of activations with one weight. words: their counts by class as bytes, as they are
-    and with the third bit flipped, [2, chunks]. kind: of each chunk of weights at one kernel position. cycles: of each
-    chunk of activations with each kind of chunk of weights, at least 1: [chunks, kinds]."""
+    """present: products of each chunk of activations with one weight. words: their counts by class as bytes, as they
+    are and with the third bit flipped, [2, chunks]. kind: of each chunk of weights at one kernel position. cycles: of
+    each chunk of activations with each kind of chunk of weights, at least 1: [chunks, kinds]."""
 
     present: npt.NDArray[np.int64]
     words: Words
@@ -42,7 +43,7 @@ def bank_times(banks: int) -> BankTimes:
     shifts = np.arange(8, dtype=np.uint64) * np.uint64(8)
     words = np.stack([(side.astype(np.uint64) << shifts).sum(axis=1) for side in (counts, counts[:, flip])])
     rows = np.stack([_rows(digits, flipped) for flipped in (False, True)], axis=2)  # [chunks, rows, plain or flipped]
-    # A row with (a, b) weights, plain and flipped, is as slow as one with (b, a), and slower than one with fewer of both.
+    # A row with (a, b) weights, plain and flipped, is as slow as one with (b, a).
     pairs = np.sort(rows, axis=2)[:, :, ::-1]
     key = np.sort(pairs[:, :, 0] * 8 + pairs[:, :, 1], axis=1)
     unique, kind = np.unique(key, axis=0, return_inverse=True)

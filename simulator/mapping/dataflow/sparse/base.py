@@ -33,8 +33,8 @@ entry that only says where zeros are (padding zeros, empty bricks). load: the st
 @dataclass(frozen=True)
 class Convolution:
     """How kernels slide over a window: stride and dilation, each (rows, columns), and the (rows, columns) of padding
-    above and left of the feature map that the window holds already. finishes: whether the outputs are finished, that is,
-    no channels follow that add to them."""
+    above and left of the feature map that the window holds already. finishes: whether the outputs are finished, that
+    is, no channels follow that add to them."""
 
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)

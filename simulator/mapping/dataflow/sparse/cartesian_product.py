@@ -1,22 +1,22 @@
 """The Cartesian product of non-zero activations and non-zero weights: SCNN (Parashar et al., ISCA 2017).
 
-The plane of the padded IFM is cut into ⌈H/rows⌉ × ⌈W/columns⌉ elements for every PE. An accumulator of so many entries
-holds the psums of Kc = ⌊accumulators / outputs of a PE⌋ output channels, a group. For every group and input channel a PE
-multiplies chunks of I non-zero activations (row by row) by chunks of F non-zero weights (by r, s, then k): all I·F
-products of two chunks in one cycle, or as many cycles as the fullest of the accumulator's banks takes, where
+The plane of the padded IFM is cut into ⌈H/rows⌉ × ⌈W/columns⌉ elements for every PE. Its accumulators hold the psums of
+Kc = ⌊accumulators / outputs of a PE⌋ output channels, a group. For every group and input channel a PE multiplies chunks
+of I non-zero activations (row by row) by chunks of F non-zero weights (by r, s, then k): all I·F products of two chunks
+in one cycle, or in as many as the fullest of the accumulator's banks takes, where for output channel k and position
+(x, y)
 
-    bank(k, x, y) = ((((k & 4) << 2) ^ ((x & 2) << 3) ^ ((y & 2) << 3)) + ((x & 1) << 3) + ((y & 1) << 2) + (k & 3)) mod banks
+    bank = ((((k&4)<<2) ^ ((x&2)<<3) ^ ((y&2)<<3)) + ((x&1)<<3) + ((y&1)<<2) + (k&3)) mod banks
 
-for output channel k and position (x, y). Products that belong to no output reach no bank. All PEs wait for the slowest at
-every channel. With a stride, only activations and weights of the same phase are multiplied, one phase after the other.
-After a group the psums on the rim of each PE's outputs go to its neighbours, at one a cycle to each of the eight: the
-largest rim counts.
+Products that belong to no output reach no bank. All PEs wait for the slowest at every channel. With a stride, only
+activations and weights of the same phase are multiplied, one phase after the other. After a group the psums on the rim
+of each PE's outputs go to its eight neighbours at the same time, one a cycle to each: the largest rim counts.
 
-How it is counted without looking at every product: with y and x alone an activation falls into one of eight classes (three
-bits of the bank), and k adds two bits and may flip the third. So a chunk of activations is a number in base 9 (8 = no
-product) at each kernel position, and chunks of weights at one kernel position come in a few kinds (`bank_times.py`). The time of
-each kind with each number is a table, and a channel's time is a product of two histograms. Only chunks of weights that
-reach over two or more kernel positions are looked at one by one.
+How it is counted without looking at every product: with y and x alone an activation falls into one of eight classes
+(three bits of the bank), and k adds two bits and may flip the third. So a chunk of activations is a number in base 9
+(8 = no product) at each kernel position, and chunks of weights at one kernel position come in a few kinds
+(`bank_times.py`). The time of each kind with each number is a table, and a channel's time is a product of two
+histograms. Only chunks of weights that reach over two or more kernel positions are looked at one by one.
 """
 
 from collections.abc import Sequence
@@ -122,15 +122,17 @@ class CartesianProduct:
     def _by_channel(
         self, window: Bools, kernel: Bools, convolution: Convolution, tiles: Sequence[tuple[int, int]]
     ) -> Ints:
-        """Per channel of all groups and tile of output channels [G·C, tiles, 7]: cycles of the slowest PE and of all PEs,
-        products, pairs of an activation and a weight, pairs of chunks, weights read and activations read."""
+        """Per channel of all groups and tile of output channels [G·C, tiles, 7]: cycles of the slowest PE and of all
+        PEs, products, pairs of an activation and a weight, pairs of chunks, weights read and activations read."""
         size = convolution.outputs(window, kernel)
         weights = kernel.transpose(0, 2, 3, 4, 1).reshape(-1, *kernel.shape[-2:], kernel.shape[1])
         planes = window.reshape(-1, *window.shape[-2:])
         block = max(1, _SEGMENTS_AT_ONCE // (self.rows * self.columns))
         found = np.zeros((len(planes), len(tiles), 7), np.int64)
-        for first in range(0, len(planes), block):
-            own, plane = weights[first : first + block], self._by_pe(planes[first : first + block])
+        working = np.flatnonzero(planes.any(axis=(1, 2)))
+        for first in range(0, len(working), block):
+            some = working[first : first + block]
+            own, plane = weights[some], self._by_pe(planes[some])
             cycles: list[Ints | int] = [0] * len(tiles)
             for phase in _phases(convolution):
                 part = _Phase.of(self, plane, own, convolution, phase, size)
@@ -139,12 +141,12 @@ class CartesianProduct:
                     groups = self._groups(stop - start, *size)
                     chunks = [part.weight_chunks(start, start + g, min(start + g + groups.step, stop)) for g in groups]
                     cycles[number] = cycles[number] + part.cycles(chunks)
-                    found[first : first + block, number, 2:6] += part.others(chunks, start, stop)
+                    found[some, number, 2:6] += part.others(chunks, start, stop)
             for number, of_pes in enumerate(cycles):
                 if isinstance(of_pes, np.ndarray):
-                    found[first : first + block, number, 0] = of_pes.max(axis=1).sum(axis=1)
-                    found[first : first + block, number, 1] = of_pes.sum(axis=(1, 2))
-            found[first : first + block, :, 6] = np.count_nonzero(plane, axis=(1, 2, 3, 4))[:, None]
+                    found[some, number, 0] = of_pes.max(axis=1).sum(axis=1)
+                    found[some, number, 1] = of_pes.sum(axis=(1, 2))
+            found[some, :, 6] = np.count_nonzero(plane, axis=(1, 2, 3, 4))[:, None]
         return found
 
     def _by_pe(self, plane: Bools) -> Bools:
@@ -198,8 +200,8 @@ class CartesianProduct:
 @dataclass(frozen=True)
 class _Phase:
     """The activations and weights of one phase of the stride, of a block of channels: chunks of activations with their
-    codes at each kernel position [positions, chunks], and weights [C, positions, K]. present: activations that have an output at each
-    kernel position, [C, positions]. sums: what has been added up over
+    codes at each kernel position [positions, chunks], and weights [C, positions, K]. present: activations that have an
+    output at each kernel position, [C, positions]. sums: what has been added up over
     the chunks of activations, for all groups of output channels."""
 
     array: CartesianProduct
@@ -240,8 +242,8 @@ class _Phase:
     def cycles(self, groups: Sequence[WeightChunks]) -> Ints:
         """Cycles of every PE for groups of output channels, without waiting: [channels, PEs, groups].
 
-        How often each kind of chunk of weights meets each chunk of activations is known, so that times are summed per PE
-        and kind first.
+        How often each kind of chunk of weights meets each chunk of activations is known, so that times are summed per
+        PE and kind first.
         """
         channels, pes = len(self.weights), self.array.rows * self.array.columns
         kinds = np.stack([chunks.kinds(self.times) for chunks in groups])  # [groups, channels, positions · kinds]

@@ -1,4 +1,5 @@
-"""Chunks of non-zeros as SCNN's PEs take them from their compressed tiles, and those that have to be looked at singly."""
+"""Chunks of non-zeros as SCNN's PEs take them from their compressed tiles, and those that have to be looked at
+singly."""
 
 from dataclasses import dataclass
 
@@ -93,8 +94,8 @@ def _in_chunks(count: Ints, size: int) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True)
 class WeightChunks:
-    """Chunks of the non-zero weights of a group of output channels: kernel position (−1 for none) and k & 7 (8 for none)
-    of each weight, [chunks, 4]; owner: the channel of each chunk; count: chunks of every channel."""
+    """Chunks of the non-zero weights of a group of output channels: kernel position (−1 for none) and k & 7 (8 for
+    none) of each weight, [chunks, 4]; owner: the channel of each chunk; count: chunks of every channel."""
 
     position: Places
     k: Places
@@ -119,7 +120,8 @@ class WeightChunks:
 
 
 def weight_chunks(weights: Bools, first: int, size: int) -> WeightChunks:
-    """The non-zeros of weights [C, kernel positions, K] in chunks; `first` is the number of the first output channel."""
+    """The non-zeros of weights [C, kernel positions, K] in chunks; `first` is the number of the first output
+    channel."""
     channels, positions, outputs = weights.shape
     channel, inside = np.divmod(np.flatnonzero(weights).astype(np.int32), np.int32(positions * outputs))
     count = np.bincount(channel, minlength=channels)

@@ -12,7 +12,7 @@ from simulator.errors import InputError
 from simulator.hardware.array import Array
 from simulator.hardware.load import accelerator_path
 from simulator.hardware.yaml_file import read_yaml
-from simulator.mapping.dataflow.sparse.base import Convolution, Scheme
+from simulator.mapping.dataflow.sparse.base import LOSSES, Convolution, Scheme
 from simulator.mapping.dataflow.sparse.registry import ALONE, CHIPS, PRESETS, SCHEMES, scheme_of
 
 _SIZES = ("rows", "columns", "macs_per_pe")
@@ -30,22 +30,20 @@ def sparse_cycles(
 
     scheme: "cartesian_product" ("scnn"), "activation_lanes" ("cnvlutin"), "nonzero_pairs" ("eyeriss_v2"),
     "activation_broadcast" ("eie"), "packed_kernels" ("sigma"), "structured_kernels" ("structured") or "channel_bricks"
-    ("bricks"). ifm_nonzero [C, H, W] and kernel_nonzero [K, C, R, S] are true where an operand is not zero; K may belong to
-    G groups, the kernel then has C/G channels. stride and padding go for rows and columns, or are (rows, columns).
+    ("bricks"). ifm_nonzero [C, H, W] and kernel_nonzero [K, C, R, S] are true where an operand is not zero; a kernel of
+    C/G channels belongs to G groups. stride and padding go for rows and columns, or are (rows, columns).
     parameters: the array's `rows`, `columns` and `macs_per_pe` and the keys of the scheme's `skipping` section in an
-    accelerator file, by default those of the preset that ships with it, but a single PE for "nonzero_pairs", whose rule was
-    published for one.
+    accelerator file, by default those of the preset that ships with it, but a single PE for "nonzero_pairs", whose
+    rule was published for one.
 
-    Returns `cycles`; `dense_cycles`, those of the same layer without a zero (for "activation_lanes" on the array that it
-    was built from, which takes a brick a cycle); `multipliers`; `products` (of two non-zeros
-    that belong to an output); the losses that the scheme has, in multipliers
-    times cycles; and what else it notes. Always
+    Returns `cycles`; `dense_cycles`, those of the same layer without a zero (for "activation_lanes" on the array that
+    it was built from, which takes a brick a cycle); `multipliers`; `products` (of two non-zeros that belong to an
+    output); all losses of `LOSSES`, in multipliers times cycles; and what else the scheme notes. Always, exactly,
 
         cycles · multipliers = products + ineffectual + fragmentation + bank_conflicts + imbalance + halo + outside
                                + metadata + load
 
-    with 0 for those that a scheme does not name. Raises InputError for an unknown scheme or parameter and for maps whose
-    shapes do not fit together.
+    Raises InputError for an unknown scheme or parameter and for maps whose shapes do not fit together.
     """
     found = _scheme(scheme, tuple(sorted(parameters.items())))
     ifm, kernel = np.asarray(ifm_nonzero, np.bool_), np.asarray(kernel_nonzero, np.bool_)
@@ -66,7 +64,7 @@ def sparse_cycles(
         "dense_cycles": found.dense_cycles(full, kernels, convolution),
         "multipliers": cost.multipliers,
         "products": cost.products,
-        **cost.losses,
+        **{name: cost.losses.get(name, 0) for name in LOSSES},
         **cost.notes,
     }
 

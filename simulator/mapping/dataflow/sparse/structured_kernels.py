@@ -1,5 +1,5 @@
-"""N:M structured kernels: of every M neighbouring channels at most N weights are not zero (2:4 on NVIDIA's Ampere; Mishra
-et al., "Accelerating Sparse Deep Neural Networks", arXiv 2104.08378).
+"""N:M structured kernels: of every M neighbouring channels at most N weights are not zero (2:4 on NVIDIA's Ampere;
+Mishra et al., "Accelerating Sparse Deep Neural Networks", arXiv 2104.08378).
 
 A matrix unit multiplies `outputs` channels by `positions` positions, `depth` products of the reduction a cycle:
 
