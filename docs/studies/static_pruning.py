@@ -217,7 +217,7 @@ def both_part() -> dict[str, Rows]:
         ("dense", True): "dynamic",
         ("static", True): "both",
     }
-    rows = [["accelerator", "pruning", "top-1 %", "MMACs", "DRAM kB", "kcycles", "energy µJ"]]
+    rows = [["accelerator", "pruning", "top-1 %", "performed MMACs", "DRAM kB", "kcycles", "energy µJ"]]
     for accelerator in ACCELERATORS:
         for key, label in labels.items():
             trace = traces[key]
