@@ -11,9 +11,12 @@ import typer
 from simulator.commands import dram, hardware, trace
 from simulator.commands.calibrate import calibrate
 from simulator.commands.compare import compare
+from simulator.commands.criteria import criteria
 from simulator.commands.demo import demo
 from simulator.commands.extract import extract
 from simulator.commands.networks import networks
+from simulator.commands.prune import prune
+from simulator.commands.quantise import quantise
 from simulator.commands.simulate import simulate
 from simulator.commands.sparsity import sparsity
 from simulator.commands.terminal import complain, help_if_alone
@@ -55,6 +58,9 @@ def fmapsim(
 app.command()(demo)
 app.command()(networks)
 app.command()(extract)
+app.command()(prune)
+app.command()(quantise)
+app.command()(criteria)
 app.command()(calibrate)
 app.command()(simulate)
 app.command()(compare)

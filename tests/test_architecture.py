@@ -26,11 +26,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "validation": {"errors", "trace", "hardware", "mapping", "report", "api", "version"},
     "extract": {"errors", "trace", "version"},
     "api": {"errors", "trace", "hardware", "machine", "report", "version"},
-    "pruning": {"errors", "trace", "hardware", "report", "extract", "api"},
+    "pruning": {"errors", "trace", "hardware", "report", "extract", "api", "version"},
     "demo": {"errors", "trace", "hardware", "machine", "report", "extract", "api", "version"},
 }
 ON_TOP = {"cli", "commands", "__main__", "__init__"}
-WITH_TORCH = {"extract", "demo", "pruning"}
+WITH_TORCH = {"extract", "pruning", "demo"}
 
 
 def modules() -> list[Path]:

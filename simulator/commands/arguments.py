@@ -65,10 +65,11 @@ def parsed_overrides(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def find_trace(name_or_path: str) -> "Trace":
-    """A trace by recorded name, file, built-in network (its shapes) or SCALE-Sim topology (.csv).
+    """A trace by recorded name, file, built-in network or published budget (shapes), or SCALE-Sim topology (.csv).
 
     Raises InputError when it is none of these.
     """
+    from simulator.trace.published import PREFIX, published_trace
     from simulator.trace.topology import trace_from_topology
     from simulator.trace.trace import load_trace, network_trace, network_trace_names, trace_names
 
@@ -77,6 +78,8 @@ def find_trace(name_or_path: str) -> "Trace":
         return trace_from_topology(path)
     if path.is_file() or path.suffix == ".safetensors" or name_or_path in trace_names():
         return load_trace(name_or_path)
+    if name_or_path.startswith(PREFIX):
+        return published_trace(name_or_path)
     networks = network_trace_names()
     if name_or_path in networks:
         return network_trace(name_or_path)

@@ -13,17 +13,29 @@ if TYPE_CHECKING:
 _COUNT = ("", "k", "M", "G")
 
 
-def networks(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def networks(
+    published: Annotated[
+        bool, typer.Option("--published", help="List pruned networks of published tables instead.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """List built-in networks and recorded traces.
 
     Each name can be given to `fmapsim simulate`. A recorded trace knows which values were zero on real images; a
     built-in network alone is simulated dense. A name that is in both tables means the recorded trace. `fmapsim
     extract` records a trace of a built-in network with weights and images of your own.
 
+    With --published, the rows of a published comparison of pruned networks, whose shapes can be simulated too: their
+    numbers as published and as their structure has them here.
+
     \b
-    Example:
+    Examples:
       fmapsim networks
+      fmapsim networks --published
     """
+    if published:
+        _print_published(as_json)
+        return
     from simulator.trace.trace import load_trace, network_trace, network_trace_names, trace_names
 
     built_in = [(name, network_trace(name)) for name in network_trace_names()]
@@ -53,6 +65,41 @@ def networks(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
         out.print("No built-in networks ship with this installation.")
     out.print()
     print_recorded(recorded)
+
+
+def _print_published(as_json: bool) -> None:
+    from simulator.trace.published import PREFIX, published_budgets, published_trace
+
+    rows = [
+        {
+            "name": f"{PREFIX}{name}",
+            "method": row.method,
+            "published": {key: getattr(row, key) for key in ("macs", "params", "top1", "top5", "size_mib")},
+            "mean_bits": row.mean_bits,
+            "counts": list(row.counts),
+            "fidelity": row.fidelity,
+            **{key: _network_json(name, published_trace(name))[key] for key in ("macs", "weights")},
+        }
+        for name, row in published_budgets().items()
+    ]
+    if as_json:
+        print_json({"published": rows})
+        return
+    listed = table(
+        ["published budget", "method", "structure"], ["MACs published", "here", "params published", "weights here"]
+    )
+    for row in rows:
+        params = row["published"]["params"]
+        listed.add_row(
+            row["name"],
+            row["method"].partition(" (")[0],
+            row["fidelity"],
+            macs_text(int(row["published"]["macs"])),
+            macs_text(row["macs"]),
+            "-" if params is None else scaled(params, _COUNT),
+            scaled(row["weights"], _COUNT),
+        )
+    print_table(console(), listed)
 
 
 def _network_json(name: str, trace: "Trace") -> dict[str, Any]:

@@ -20,6 +20,7 @@ from simulator.extract.pruning_hook import DynamicPruning, Epsilon, Granularity,
 from simulator.extract.pruning_request import PruningRequest
 from simulator.extract.quantise import check_value_bits
 from simulator.extract.recorder import ChannelMaxima, Recorder
+from simulator.extract.resized import with_kernel_bits
 from simulator.extract.scores import Labels, Scores
 from simulator.extract.tracer import trace_graph
 from simulator.extract.views import EXAMPLES
@@ -93,7 +94,7 @@ def extract(
         zero_free = recorder.zero_free
         trace = Trace(
             name,
-            plan.layers,
+            with_kernel_bits(plan.layers, model),
             [replace(tensor, zero_free=index in zero_free) for index, tensor in enumerate(plan.tensors)],
             image_count=count,
             accuracy=scores.accuracy(count, 1.0 if pruning is not None and pruning.changes_nothing else None),
@@ -121,7 +122,8 @@ def extract_shapes(
     with evaluating(model):
         example = torch.zeros(EXAMPLES, *input_shape, dtype=floating, device=parameter.device)
         plan = make_plan(trace_graph(model, example, name))
-    return Trace(name, plan.layers, plan.tensors, provenance=_provenance(plan, provenance))
+    layers = with_kernel_bits(plan.layers, model)
+    return Trace(name, layers, plan.tensors, provenance=_provenance(plan, provenance))
 
 
 def _request(

@@ -1,7 +1,8 @@
 """Networks described as a list of nodes in JSON, with their (possibly compressed) parameters in a safetensors file.
 
 The JSON holds `name`, `input` [C, H, W], `channel_order`, `mean`, `scale`, `num_classes` and `nodes` in execution
-order; each node has `name`, `op`, and `in`, the names of what it reads. Batch norm is folded. Parameters of
+order; each node has `name`, `op`, and `in`, the names of what it reads. Batch norm is folded. A convolution whose
+kernels are quantised may say so in `kernel_bits`, a width in bits per output channel. Parameters of
 convolution N: `N.bias`, and one of `N.weight`; `N.codes` + `N.codebook` (pieces of weights by number); `N.weight_q` +
 `N.weight_scale` + `N.weight_zp` (8-bit numbers); the first two times `N.weight_scale` per output channel if present.
 
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 
 from simulator.errors import InputError
 from simulator.extract.images import Preprocessing, resize_for
+from simulator.extract.resized import set_kernel_bits
 from simulator.extract.weights import read_tensors
 
 Function = Callable[..., Tensor]
@@ -274,6 +276,10 @@ def load_node_list(
     network.check_shapes()
     path = Path(weights_path) if weights_path is not None else weights_beside(json_path)
     network.load_state_dict(_plain_state(network, read_tensors(path), path), assign=True)
+    bits = {
+        network.submodules[node["name"]]: node["kernel_bits"] for node in description["nodes"] if "kernel_bits" in node
+    }
+    set_kernel_bits(network, bits, str(json_path))
     return network.eval(), _preprocessing(Fields(str(json_path), description))
 
 

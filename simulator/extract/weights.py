@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from simulator.errors import InputError
 from simulator.extract.images import IMAGENET_MEAN, IMAGENET_SCALE, Preprocessing, resize_for
 from simulator.extract.networks.registry import NetworkSpec, network_names, network_spec
+from simulator.extract.resized import pruned_metadata, resize, set_kernel_bits
 
 T = TypeVar("T")
 
@@ -95,9 +96,13 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 
     Values are converted to the model's own number type. A model built on the meta device gets the file's tensors as
     its own. A file without the `num_batches_tracked` counters of batch norm is accepted; they do not affect inference.
+    The file of a pruned network gives `model` its channel counts first, and that of a quantised one its bit widths.
     Raises InputError naming the first parameter that is missing, unexpected or of another shape, and how many more.
     """
     tensors = read_tensors(path)
+    pruned = pruned_metadata(path)
+    if pruned is not None:
+        resize(model, tensors, path)
     expected: dict[str, Tensor] = model.state_dict()
     counters = {name for name in expected if name.endswith(".num_batches_tracked") and name not in tensors}
     tensors |= {name: torch.zeros(expected[name].shape, dtype=expected[name].dtype) for name in counters}
@@ -105,6 +110,8 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     converted = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()}
     on_meta = any(tensor.is_meta for tensor in expected.values())
     model.load_state_dict(converted, strict=True, assign=on_meta)
+    if pruned is not None:
+        set_kernel_bits(model, pruned.get("bits", {}), str(path))
 
 
 def _check_agreement(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:

@@ -3,6 +3,9 @@
 Kernels are known before the run, so they lie in the order in which the schedule reads them: tile by tile, within a tile
 group by group and channel by channel, each slice [k, r, s] in one piece. A slice whose feature map is not there can
 then be skipped whole. A compressed tile is one block: it is decoded as a whole and loses no slices.
+
+Quantised kernels lie there at their own widths; where these differ within a layer, each tile begins with an index of
+those of its output channels, `WIDTH_INDEX_BITS` each. On chip a weight takes the accelerator's width.
 """
 
 import itertools
@@ -12,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.compression import Units, codec_of, falls_back, unit_sizes
+from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.dram import RunTable
 from simulator.machine.feature_map import StoredTiles
@@ -19,6 +23,9 @@ from simulator.mapping.schedule import LayerSchedule
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+WIDTH_INDEX_BITS = 5
+"""Enough for widths of 1 to 32 bits."""
 
 
 def kernel_requests(
@@ -33,6 +40,7 @@ def kernel_requests(
     counts = (schedule.groups.count, schedule.outputs.count, schedule.channels.count)
     tile = ((steps.g * counts[1] + steps.k) * counts[2] + steps.c)[loads]
     if accelerator.compression.kernel.codec != "raw":
+        _need_one_width(schedule, accelerator)
         return _compressed_tiles(schedule, accelerator, kernel_nonzero), tile
     if active is None:
         return _raw_tiles(schedule, accelerator, None), tile
@@ -55,14 +63,58 @@ def _slice_layout(schedule: LayerSchedule) -> tuple[Ints, Ints, Ints]:
     return tile, channel, np.repeat(outputs.size[k] * nest.kernel_positions, slices)
 
 
+def _need_one_width(schedule: LayerSchedule, accelerator: Accelerator) -> None:
+    if len(set(schedule.nest.kernel_bits)) > 1:
+        raise InputError(
+            f"accelerator '{accelerator.name}' stores kernels as {accelerator.compression.kernel.codec}, which takes "
+            "one width per layer; kernels of several widths in a layer need compression.kernel: raw"
+        )
+
+
+def _slice_bits(schedule: LayerSchedule, tile: Ints, channel: Ints, elements: Ints, widest: int) -> Ints:
+    """Bits of every slice: of each output channel of its tile R·S weights."""
+    nest = schedule.nest
+    if not nest.kernel_bits:
+        return elements * widest
+    widths = np.minimum(np.array(nest.kernel_bits, np.int64), widest).reshape(nest.g, nest.k)
+    before = np.concatenate([np.zeros((nest.g, 1), np.int64), np.cumsum(widths, axis=1)], axis=1)
+    outputs = tile // schedule.channels.count % schedule.outputs.count
+    group = channel // nest.c
+    first, last = schedule.outputs.start[outputs], schedule.outputs.stop[outputs]
+    return np.asarray((before[group, last] - before[group, first]) * nest.kernel_positions, np.int64)
+
+
+def _with_width_index(
+    schedule: LayerSchedule, tile: Ints, channel: Ints, elements: Ints, bits: Ints
+) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+    """The slices with an entry in front of each tile that holds its widths (its channel is G·C), and its bits by tile.
+
+    No entries, and no bits, where a layer has one width: a program knows that.
+    """
+    count = int(tile[-1]) + 1
+    if len(set(schedule.nest.kernel_bits)) < 2:
+        return tile, channel, elements, bits, np.zeros(count, np.int64)
+    sizes = np.multiply.outer(schedule.groups.size, schedule.outputs.size)[:, :, None]
+    index = np.broadcast_to(sizes, (*sizes.shape[:2], schedule.channels.count)).ravel() * WIDTH_INDEX_BITS
+    own, none = np.arange(count, dtype=np.int64), np.zeros(count, np.int64)
+    order = np.argsort(np.concatenate([own, tile]), kind="stable")  # the entry before the slices of its tile
+    parts = ((own, tile), (none + schedule.nest.g * schedule.nest.c, channel), (none, elements), (index, bits))
+    tile, channel, elements, bits = (np.concatenate(pair)[order] for pair in parts)
+    return tile, channel, elements, bits, index
+
+
 def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools | None) -> StoredTiles:
-    tile, channel, elements = _slice_layout(schedule)
-    bits = accelerator.precision.kernel
-    ends = np.cumsum(elements * bits)
-    start, stop = (ends - elements * bits) // 8, -(-ends // 8)
+    slices = _slice_layout(schedule)
+    widths = _slice_bits(schedule, *slices, accelerator.precision.kernel)
+    tile, channel, elements, bits, index_bits = _with_width_index(schedule, *slices, widths)
+    ends = np.cumsum(bits)
+    start, stop = (ends - bits) // 8, -(-ends // 8)
+    index_bytes = -(-index_bits // 8)
     request, count = tile, int(tile[-1]) + 1
     if active is not None:
         variants = active.shape[1]
+        active = np.concatenate([active, np.ones((1, variants), np.bool_)])  # the index of widths always comes along
+        index_bytes = index_bytes.repeat(variants)
         index, variant = np.nonzero(active[channel])
         request = tile[index] * variants + variant
         order = np.argsort(request, kind="stable")
@@ -71,14 +123,15 @@ def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools 
     nothing = np.zeros(count, np.int64)
     return StoredTiles(
         RunTable.of(count, request, start, stop - start),
-        nothing,
+        index_bytes,
         nothing,
         np.bincount(request, weights=elements, minlength=count).astype(np.int64),
     )
 
 
 def _compressed_tiles(schedule: LayerSchedule, accelerator: Accelerator, kernel_nonzero: Bools | None) -> StoredTiles:
-    codec, bits = codec_of(accelerator.compression.kernel.codec), accelerator.precision.kernel
+    codec = codec_of(accelerator.compression.kernel.codec)
+    bits = schedule.nest.computed_kernel_bits(accelerator.precision.kernel)
     raw_fallback = falls_back(codec, accelerator.compression.kernel.raw_fallback, on_its_own=True)
     shape = schedule.groups.count, schedule.outputs.count, schedule.channels.count
     elements, index_bits, all_bits = np.zeros((3, *shape), np.int64)

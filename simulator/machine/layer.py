@@ -260,7 +260,7 @@ def _array(
 def _lanes_expected(schedule: LayerSchedule, batch: Batch, met: list[Ints], kernel_map: Bools | None) -> int:
     """Cycles of lanes that skip zeros as densities alone let expect: the dense ones times the shares that are left."""
     nest, zeros = schedule.nest, batch.accelerator.array.zeros
-    dense = int(dataflow_of(batch.accelerator).cycles(tile_sizes(schedule)).sum())
+    dense = int(dataflow_of(batch.accelerator, schedule.nest).cycles(tile_sizes(schedule)).sum())
     windows = nest.n * nest.g * nest.c * nest.p * nest.q * nest.r * nest.s
     ifm = sum(int(counts.sum()) for counts in met) / windows if zeros.ifm == "skip" else 1.0
     kernel = float(kernel_map.mean()) if zeros.kernel == "skip" and kernel_map is not None else 1.0

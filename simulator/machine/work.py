@@ -197,7 +197,7 @@ def array_work(
     working [G·C, position tiles] says which input channels the array works on for a tile of positions, None for all.
     tile_met (`tiled_window_counts` per image of the batch) is needed where the array skips zeros.
     """
-    dataflow = dataflow_of(accelerator)
+    dataflow = dataflow_of(accelerator, schedule.nest)
     padding = accelerator.buffers.ifm.holds_padding
     every = tile_sizes(schedule, padding=padding)
     lanes = dataflow.lanes(every)
@@ -227,7 +227,7 @@ def working_channels(schedule: LayerSchedule, accelerator: Accelerator, active: 
     if active is None or accelerator.pruning.unrolled_channels == "compact":
         return active
     nest = schedule.nest
-    lanes = dataflow_of(accelerator).lanes(tile_sizes(schedule))
+    lanes = dataflow_of(accelerator, nest).lanes(tile_sizes(schedule))
     by_group = active.reshape(nest.g, nest.c, -1)
     axis, blocks, width = (0, schedule.groups, lanes.groups) if nest.c == 1 else (1, schedule.channels, lanes.channels)
     size = by_group.shape[axis]

@@ -44,7 +44,7 @@ def fixed_tiles(layer: Layer, nest: LoopNest, accelerator: Accelerator) -> Fixed
     if pattern is None:
         return FixedTiles()
     fixed = accelerator.mapping.layers[pattern]
-    problem = _problem(fixed, nest, dataflow_of(accelerator))
+    problem = _problem(fixed, nest, dataflow_of(accelerator, nest))
     if problem is not None:
         raise InputError(f"mapping.layers.{pattern}.{problem}")
     return fixed

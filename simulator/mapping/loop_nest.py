@@ -22,6 +22,7 @@ class LoopNest:
     operator keeps them apart). inputs: the (C, H, W) of each tensor it reads; ofm its (K, H, W). windowed: whether
     neighbouring positions read overlapping IFM windows; else rows and columns map in proportion. two_activations: the
     kernel is a feature map too. winograd: the layer runs as F(2×2, 3×3) on kernels that are stored transformed.
+    kernel_bits: the width of each of the G·K output channels' weights, none where the accelerator's holds for all.
     """
 
     unit: Literal["array", "vector"]
@@ -41,6 +42,17 @@ class LoopNest:
     windowed: bool
     two_activations: bool = False
     winograd: bool = False
+    kernel_bits: tuple[int, ...] = ()
+
+    def stored_kernel_bits(self, widest: int) -> float:
+        """Bits of a weight in DRAM on average; `widest` is the accelerator's width, which none exceeds."""
+        if not self.kernel_bits:
+            return widest
+        return sum(min(bits, widest) for bits in self.kernel_bits) / len(self.kernel_bits)
+
+    def computed_kernel_bits(self, widest: int) -> int:
+        """Bits of the widest weight, at which the array runs the layer."""
+        return min(widest, max(self.kernel_bits, default=widest))
 
     @property
     def macs(self) -> int:
@@ -157,6 +169,7 @@ def loop_nest(trace: Trace, layer: Layer, batch: int = 1, *, winograd: bool = Fa
             ofm=(layer.ofm[0] * (batch if own_kernel else 1), *layer.ofm[1:]),
             windowed=not transposed,
             two_activations=own_kernel,
+            kernel_bits=layer.kernel_bits,
         )
         if winograd and _suits_winograd(layer):
             blocked = dataclasses.replace(nest, winograd=True)

@@ -114,8 +114,8 @@ def _operands(nest: LoopNest, precision: Precision) -> _Bytes:
     )
 
 
-def _kernel_bits(nest: LoopNest, precision: Precision) -> int:
-    return precision.ifm if nest.two_activations else precision.kernel
+def _kernel_bits(nest: LoopNest, precision: Precision) -> float:
+    return precision.ifm if nest.two_activations else nest.stored_kernel_bits(precision.kernel)
 
 
 def _axes(nest: LoopNest) -> tuple[_Axis, _Axis]:

@@ -55,7 +55,7 @@ def best_schedule(
     names the buffer.
     """
     storage = storage or _default_storage(nest, accelerator)
-    capacity, dataflow = Capacity(nest, accelerator), dataflow_of(accelerator)
+    capacity, dataflow = Capacity(nest, accelerator), dataflow_of(accelerator, nest)
     tile = candidates(capacity, dataflow, storage, fixed)
     if not tile.count:
         given = described(fixed)

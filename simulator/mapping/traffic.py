@@ -97,7 +97,7 @@ def ifm_layer_bytes(nest: LoopNest, accelerator: Accelerator, tile: Tiles, stora
 
 
 def _kernel_layer_bytes(nest: LoopNest, accelerator: Accelerator, tile: Tiles) -> Floats:
-    bits, burst = kernel_bits(nest, accelerator), accelerator.dram.burst
+    bits, burst = nest.stored_kernel_bits(kernel_bits(nest, accelerator)), accelerator.dram.burst
     whole = nest.kernel_elements
     if burst * 8 <= bits:
         return np.full(tile.count, whole * bits / 8)

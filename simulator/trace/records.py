@@ -17,7 +17,7 @@ class Layer:
     ifm is (C, H, W) and ofm (K, P, Q); kernel is (K, C/groups, R, S), or None for an operator without one. stride is
     (rows, columns), padding (top, left, bottom, right), dilation (rows, columns), window the (rows, columns) that a
     pooling layer looks at. inputs and output index the trace's tensors. fused names what was folded into this layer
-    ("batch_norm", "relu"), in order.
+    ("batch_norm", "relu"), in order. kernel_bits: the width of each output channel's weights where they are quantised.
 
     A matrix product of two activations is a "matmul": one group per head, `ifm` holds the left operand with the inner
     dimension as channels and its rows as H, `kernel` the right operand with K its columns, inputs[1] its tensor.
@@ -36,6 +36,7 @@ class Layer:
     inputs: tuple[int, ...] = ()
     output: int = -1
     fused: tuple[str, ...] = ()
+    kernel_bits: tuple[int, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -71,8 +72,8 @@ class Layer:
         return self.operator == "matmul"
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON values."""
-        return dict(vars(self))
+        """The record as JSON values; a layer that is not quantised does not mention bits."""
+        return {key: value for key, value in vars(self).items() if key != "kernel_bits" or value}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Layer":

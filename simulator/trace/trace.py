@@ -291,6 +291,8 @@ def _first_inconsistency(trace: Trace) -> str | None:
             return f"layer '{layer.name}' has shapes {layer.ifm} and {layer.ofm}"
         if layer.kernel is not None and not _is_shape(layer.kernel, 4):
             return f"layer '{layer.name}' has kernel {layer.kernel}"
+        if layer.kernel_bits and not _are_widths(layer.kernel_bits, layer.kernel):
+            return f"layer '{layer.name}' has kernel {layer.kernel} and {len(layer.kernel_bits)} bit widths"
         if not all(0 <= tensor < count for tensor in (*layer.inputs, layer.output)):
             return f"layer '{layer.name}' names tensors {(*layer.inputs, layer.output)} of {count}"
         if not layer.inputs:
@@ -307,6 +309,10 @@ def _first_inconsistency(trace: Trace) -> str | None:
     if len({layer.name for layer in trace.layers}) != len(trace.layers):
         return "two layers share a name"
     return None
+
+
+def _are_widths(bits: Sequence[Any], kernel: tuple[int, ...] | None) -> bool:
+    return kernel is not None and len(bits) == kernel[0] and all(isinstance(b, int) and 1 <= b <= 32 for b in bits)
 
 
 def _is_shape(value: Sequence[Any], length: int) -> bool:

@@ -10,6 +10,7 @@ from simulator.mapping.dataflow.several import SeveralArrays
 from simulator.mapping.dataflow.spatial import Spatial
 from simulator.mapping.dataflow.systolic import InputStationary, OutputStationary, WeightStationary
 from simulator.mapping.dataflow.zero_skipping import ZeroSkipping
+from simulator.mapping.loop_nest import LoopNest
 
 _DATAFLOWS: dict[str, Callable[[Array, int], Dataflow]] = {
     "spatial": Spatial,
@@ -21,10 +22,14 @@ _DATAFLOWS: dict[str, Callable[[Array, int], Dataflow]] = {
 }
 
 
-def dataflow_of(accelerator: Accelerator) -> Dataflow:
-    """How the arrays of an accelerator work, at the precision of its operands."""
+def dataflow_of(accelerator: Accelerator, nest: LoopNest | None = None) -> Dataflow:
+    """How the arrays of an accelerator work, at the precision of its operands; with `nest`, on that layer.
+
+    Quantised kernels run at the width of the widest of them, or at the accelerator's where that is less.
+    """
     array, precision = accelerator.array, accelerator.precision
-    one = _DATAFLOWS[array.dataflow](array, array.lanes_at(max(precision.ifm, precision.kernel)))
+    kernel = precision.kernel if nest is None else nest.computed_kernel_bits(precision.kernel)
+    one = _DATAFLOWS[array.dataflow](array, array.lanes_at(max(precision.ifm, kernel)))
     return one if array.count == 1 else SeveralArrays(one, array.count, array.split)
 
 

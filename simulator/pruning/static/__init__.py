@@ -1,0 +1,1 @@
+"""Static pruning: channels, weights and bit widths chosen before a network runs."""

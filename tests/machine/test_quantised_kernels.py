@@ -1,0 +1,129 @@
+"""Kernels of their own widths: bytes that move, the index of widths, and cycles at the width of the widest."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from builders import chain, small_accelerator, with_random_maps
+
+from simulator.api import simulate
+from simulator.errors import InputError
+from simulator.machine.kernels import WIDTH_INDEX_BITS, kernel_requests
+from simulator.mapping.loop_nest import loop_nest
+from simulator.mapping.schedule import LayerSchedule
+from simulator.mapping.tiling import best_schedule
+from simulator.trace.records import Layer
+from simulator.trace.shapes import conv_layer
+from simulator.trace.trace import Trace, load_trace
+
+LAYER = conv_layer("conv", (12, 6, 6), 10, (3, 3), padding=1, groups=2)
+WIDTHS = (2, 3, 8, 1, 4, 16, 16, 2, 5, 3)
+
+
+def quantised(*widths: int, layer: Layer = LAYER) -> Trace:
+    return chain(dataclasses.replace(layer, kernel_bits=widths))
+
+
+def scheduled(trace: Trace, **overrides: object) -> LayerSchedule:
+    accelerator = small_accelerator(**overrides)
+    return best_schedule(loop_nest(trace, trace.layers[0]), accelerator)
+
+
+@pytest.mark.parametrize("capacity", ["256 B", "4 KiB"])
+@pytest.mark.parametrize("skipped", [False, True])
+def test_tiles_hold_the_bits_of_their_channels(capacity: str, skipped: bool) -> None:
+    """Weight by weight: the bits of every tile, with the index of its widths in front, in the order of storage."""
+    buffers = {"buffers__kernel__capacity": capacity}
+    schedule = scheduled(quantised(*WIDTHS), **buffers)
+    accelerator = small_accelerator(**buffers)
+    active = np.ones((12, 1), np.bool_)
+    active[[0, 4, 7]] = not skipped
+    loads = np.ones(schedule.steps.count, np.bool_)
+    tiles, _ = kernel_requests(schedule, accelerator, None, active, loads)
+    end = 0
+    expected: list[set[int]] = []
+    for g in range(schedule.groups.count):
+        for k in range(schedule.outputs.count):
+            for c in range(schedule.channels.count):
+                groups = range(schedule.groups.start[g], schedule.groups.stop[g])
+                outputs = range(schedule.outputs.start[k], schedule.outputs.stop[k])
+                parts = [(WIDTH_INDEX_BITS * len(groups) * len(outputs), True)]
+                for group in groups:
+                    for channel in range(schedule.channels.start[c], schedule.channels.stop[c]):
+                        bits = sum(9 * WIDTHS[group * 5 + output] for output in outputs)
+                        parts.append((bits, bool(active[group * 6 + channel, 0])))
+                touched: set[int] = set()
+                for bits, comes in parts:
+                    if comes:
+                        touched |= set(range(end // 8, -(-(end + bits) // 8)))
+                    end += bits
+                expected.append(touched)
+    runs = tiles.runs
+    for tile, touched in enumerate(expected):
+        mine = runs.request == tile
+        found = {
+            byte
+            for start, length in zip(runs.start[mine], runs.length[mine], strict=True)
+            for byte in range(start, start + length)
+        }
+        assert found == touched, tile
+
+
+def test_one_width_needs_no_index() -> None:
+    schedule = scheduled(quantised(*[4] * 10))
+    tiles, _ = kernel_requests(schedule, small_accelerator(), None, None, np.ones(schedule.steps.count, np.bool_))
+    assert tiles.index_bytes.sum() == 0
+    assert tiles.runs.start[-1] + tiles.runs.length[-1] == 10 * 6 * 9 * 4 // 8
+
+
+def test_bytes_over_dram_follow_the_widths() -> None:
+    layer = conv_layer("conv", (64, 4, 4), 64, (3, 3), padding=1)
+    widths = {"16": (16,) * 64, "8": (8,) * 64, "2": (2,) * 64, "2 and 8": (2, 8) * 32, "32": (32,) * 64}
+    roomy = {f"buffers__{operand}__capacity": "256 KiB" for operand in ("ifm", "kernel", "ofm")}
+    accelerator = small_accelerator(**roomy, dram__burst="1 B", mapping__objective="dram_bytes")
+    maps = 64 * 16 * 2 * 2
+    for name, bits in widths.items():
+        moved = simulate(quantised(*bits, layer=layer), accelerator).totals["dram_bytes"]
+        index = 64 * WIDTH_INDEX_BITS // 8 if len(set(bits)) > 1 else 0
+        stored = sum(min(16, width) for width in bits) * 64 * 9 // 8  # no wider than the accelerator's 16 bit
+        assert moved == pytest.approx(maps + stored + index, abs=64 * 2), name  # slices share a byte at their ends
+    unquantised = simulate(chain(layer), accelerator).totals["dram_bytes"]
+    assert unquantised == simulate(quantised(*[16] * 64, layer=layer), accelerator).totals["dram_bytes"]
+
+
+def test_an_array_of_variable_precision_runs_at_the_widest_weight() -> None:
+    """8-bit feature maps: kernels of 8 bits and less take the rate of 8 bits, wider ones that of 16."""
+    accelerator = small_accelerator(
+        precision={"ifm": "8 bit", "kernel": "16 bit", "ofm": "8 bit", "psum": "32 bit"},
+        array__macs_by_bits=[{"bits": "16 bit", "macs": 1}, {"bits": "8 bit", "macs": 4}],
+        dram__bandwidth="1000 GB/s",
+    )
+    layer = conv_layer("conv", (64, 8, 8), 8, (3, 3), padding=1)
+    cycles = {
+        bits: simulate(quantised(*bits, layer=layer), accelerator).totals["compute_cycles"]
+        for bits in ((16,) * 8, (8,) * 8, (2,) * 8, (2,) * 7 + (12,))
+    }
+    assert cycles[(16,) * 8] == cycles[(2,) * 7 + (12,)]
+    assert cycles[(8,) * 8] == cycles[(2,) * 8]
+    assert cycles[(16,) * 8] == pytest.approx(4 * cycles[(8,) * 8], rel=0.01)
+
+
+def test_compressed_kernels_take_one_width() -> None:
+    accelerator = small_accelerator(compression={"feature_map": "raw", "kernel": "bitmap"})
+    trace = with_random_maps(quantised(*WIDTHS), np.random.default_rng(0), kernel_density=0.3)
+    with pytest.raises(InputError, match="stores kernels as bitmap, which takes one width per layer"):
+        simulate(trace, accelerator)
+    narrow, wide = (
+        simulate(dataclasses.replace(trace, layers=quantised(*[bits] * 10).layers), accelerator).totals["dram_bytes"]
+        for bits in (4, 16)
+    )
+    assert narrow < wide
+
+
+def test_a_trace_file_keeps_the_widths(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    trace = quantised(*WIDTHS)
+    assert load_trace(trace.save(tmp_path / "quantised")).layers == trace.layers
+    assert "kernel_bits" not in LAYER.to_json()
+    for widths in ((2,) * 9, (0,) * 10, (40,) * 10):
+        with pytest.raises(InputError, match=r"damaged trace \(layer 'conv' has kernel"):
+            load_trace(quantised(*widths).save(tmp_path / "broken"))
