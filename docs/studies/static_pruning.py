@@ -277,7 +277,8 @@ def write(tables: dict[str, Rows]) -> None:
         lines = ["| " + " | ".join(cells) + " |\n" for cells in rows]
         lines.insert(1, "|" + "---|" * len(rows[0]) + "\n")
         start, rest = page.split(f"<!-- {name} -->\n")
-        page = f"{start}<!-- {name} -->\n{''.join(lines)}{re.sub(r'^([|][^\n]*\n)*', '', rest)}"
+        after = re.sub(r"^([|][^\n]*\n)*", "", rest)
+        page = f"{start}<!-- {name} -->\n{''.join(lines)}{after}"
     PAGE.write_text(page, encoding="utf-8")
 
 
