@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "validation": {"errors", "trace", "hardware", "mapping", "report", "api", "version"},
     "extract": {"errors", "trace", "version"},
     "api": {"errors", "trace", "hardware", "machine", "report", "version"},
-    "pruning": {"errors", "trace", "hardware", "report", "extract", "api", "version"},
+    "pruning": {"errors", "trace", "hardware", "report", "extract", "api"},
     "demo": {"errors", "trace", "hardware", "machine", "report", "extract", "api", "version"},
 }
 ON_TOP = {"cli", "commands", "__main__", "__init__"}

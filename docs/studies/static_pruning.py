@@ -276,9 +276,9 @@ def write(tables: dict[str, Rows]) -> None:
     for name, rows in tables.items():
         lines = ["| " + " | ".join(cells) + " |\n" for cells in rows]
         lines.insert(1, "|" + "---|" * len(rows[0]) + "\n")
-        start, rest = page.split(f"<!-- {name} -->\n")
-        after = re.sub(r"^([|][^\n]*\n)*", "", rest)
-        page = f"{start}<!-- {name} -->\n{''.join(lines)}{after}"
+        mark = f"<!-- {name} -->\n"
+        start, rest = page.split(mark)
+        page = start + mark + "".join(lines) + re.sub(r"^([|][^\n]*\n)*", "", rest)
     PAGE.write_text(page, encoding="utf-8")
 
 

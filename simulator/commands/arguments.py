@@ -69,7 +69,7 @@ def find_trace(name_or_path: str) -> "Trace":
 
     Raises InputError when it is none of these.
     """
-    from simulator.trace.published import PREFIX, published_trace
+    from simulator.trace.published import PREFIX, published_names, published_trace
     from simulator.trace.topology import trace_from_topology
     from simulator.trace.trace import load_trace, network_trace, network_trace_names, trace_names
 
@@ -83,7 +83,7 @@ def find_trace(name_or_path: str) -> "Trace":
     networks = network_trace_names()
     if name_or_path in networks:
         return network_trace(name_or_path)
-    near = difflib.get_close_matches(name_or_path, [*trace_names(), *networks], n=1)
+    near = difflib.get_close_matches(name_or_path, [*trace_names(), *networks, *published_names()], n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     raise InputError(
         f"'{name_or_path}' is no trace file, recorded trace, built-in network or topology .csv "

@@ -1,5 +1,8 @@
 """`fmapsim prune`: a smaller network by a criterion, a structure and a budget."""
 
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,6 +70,9 @@ def prune(
     rescore_every: Annotated[
         int, typer.Option("--rescore-every", min=0, help="Of structure greedy: steps until channels are scored anew.")
     ] = 0,
+    epochs_between: Annotated[
+        int, typer.Option("--epochs-between", min=0, help="Epochs of fine-tuning before channels are scored anew.")
+    ] = 0,
     by_accuracy: Annotated[
         bool, typer.Option("--by-accuracy", help="Of structure greedy: the candidate of the best accuracy wins.")
     ] = False,
@@ -111,8 +117,11 @@ def prune(
     parsed = None if budget is None else parse_budget(budget)
     settings = Settings(rho, batches, batch_size, classes_per_batch, seed)
     limits = Limits(tuple(layers or ("*",)), least, multiple)
-    if (by_accuracy or epochs) and calibration is None:
-        raise InputError(f"--{'by-accuracy' if by_accuracy else 'epochs'} needs images: give --calibration with labels")
+    for option, value in (("--by-accuracy", by_accuracy), ("--epochs", epochs), ("--epochs-between", epochs_between)):
+        if value and calibration is None:
+            raise InputError(f"{option} needs images: give --calibration with labels")
+    if epochs_between and not rescore_every:
+        raise InputError("--epochs-between trains before channels are scored anew: give --rescore-every")
     recorded = None
     if trace is not None:
         from simulator.commands.arguments import find_trace
@@ -137,7 +146,18 @@ def prune(
             **found.origin,
             **made_by(),
         }
-        _run(found, request, out, about, by_accuracy, norms, epochs, learning_rate)
+        after = After(norms, epochs, epochs_between, learning_rate)
+        _run(found, request, out, about, by_accuracy, after)
+
+
+@dataclass(frozen=True)
+class After:
+    """What follows a cut: batch norms estimated anew, epochs of fine-tuning at the end and between greedy steps."""
+
+    norms: bool
+    epochs: int
+    epochs_between: int
+    learning_rate: float
 
 
 def _run(
@@ -146,11 +166,8 @@ def _run(
     out: Path,
     about: dict[str, Any],
     by_accuracy: bool,
-    norms: bool,
-    epochs: int,
-    learning_rate: float,
+    then: After,
 ) -> None:
-    import dataclasses
 
     from simulator.pruning.static.fine_tuning import Recipe, accuracy, fine_tune, re_estimate_norms
     from simulator.pruning.static.prune import prune as run
@@ -173,9 +190,24 @@ def _run(
         assert calibration is not None
         calibration.need_labels("--by-accuracy")
         request = dataclasses.replace(request, greedy=dataclasses.replace(request.greedy, evaluate=measured))
-    recipe = Recipe(epochs, learning_rate)
-    if epochs and calibration is not None:
+
+    def trained(model: "nn.Module", epochs: int, advance: Callable[[int, int], None] | None = None) -> None:
+        assert calibration is not None
+        fine_tune(
+            model,
+            lambda epoch: calibration.shuffled(size, request.settings.seed + epoch),
+            Recipe(epochs, then.learning_rate),
+            steps_per_epoch=-(-calibration.count // size),
+            progress=advance,
+        )
+
+    if then.epochs or then.epochs_between:
+        assert calibration is not None
         calibration.need_labels("fine-tuning")
+        Recipe(then.epochs, then.learning_rate)  # refuses a bad rate before anything takes time
+    if then.epochs_between:
+        between = dataclasses.replace(request.greedy, fine_tune=lambda model: trained(model, then.epochs_between))
+        request = dataclasses.replace(request, greedy=between)
     with progress("prune", "%") as advance:
         pruned = run(
             found.model.module,
@@ -186,19 +218,12 @@ def _run(
         )
     measure("unpruned", found.model.module)
     measure("pruned", pruned.model)
-    if norms and calibration is not None and re_estimate_norms(pruned.model, calibration.in_order(size)):
+    if then.norms and calibration is not None and re_estimate_norms(pruned.model, calibration.in_order(size)):
         measure("batch norm estimated anew", pruned.model)
-    if epochs and calibration is not None:
-        images = calibration
+    if then.epochs:
         with progress("fine-tune", "epochs") as advance:
-            fine_tune(
-                pruned.model,
-                lambda epoch: images.shuffled(size, request.settings.seed + epoch),
-                recipe,
-                steps_per_epoch=-(-images.count // size),
-                progress=advance,
-            )
-        measure(f"fine-tuned for {epochs} epochs", pruned.model)
+            trained(pruned.model, then.epochs, advance)
+        measure(f"fine-tuned for {then.epochs} epochs", pruned.model)
     about |= {
         "widths": pruned.widths,
         "kept": {name: units.tolist() for name, units in pruned.kept.items()},

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="pruning needs PyTorch")
 pytest.importorskip("torch_pruning", reason="pruning needs torch-pruning")
 
 from safetensors import safe_open  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from simulator.trace.trace import load_trace  # noqa: E402
 
@@ -127,6 +127,11 @@ def test_greedy_then_its_structure_distilled(run: Run, workshop: Path) -> None:
     assert run("prune", "net.json", *given, "--epochs", 1, "--out", "distilled").code == 0
     lists = [json.loads((workshop / name).read_text(encoding="utf-8")) for name in ("greedy.json", "distilled.json")]
     assert lists[0] == lists[1]
+    between = ("--step", 0.2, "--rescore-every", 1, "--epochs-between", 1, "--batch-size", 20, "--seed", 3)
+    greedy = ("--structure", "greedy", "--budget", "macs 0.7", "--calibration", "images.npz", *between)
+    assert run("prune", "net.json", *greedy, "--out", "trained").code == 0
+    before, after = (load_file(workshop / f"{name}.safetensors") for name in ("net", "trained"))
+    assert not torch.isin(after["fc.weight"], before["fc.weight"]).any()
 
 
 def test_quantised_widths_reach_the_trace(run: Run, workshop: Path) -> None:
@@ -167,6 +172,10 @@ def test_criteria_are_listed(run: Run) -> None:
         (("prune", "net.json", "--budget", "macs 0.5", "--criterion", "l1", "--layers", "fc"), "the network's outputs"),
         (("prune", "net.json", "--budget", "cycles 0.5@nowhere", "--criterion", "l1"), "nowhere"),
         (("prune", "net.json", "--budget", "macs 0.5", "--criterion", "l1", "--epochs", 2), "--epochs needs images"),
+        (
+            ("prune", "net.json", "--budget", "macs 0.5", "--calibration", "images.npz", "--epochs-between", 2),
+            "give --rescore-every",
+        ),
         (("prune", "net.json", "--budget", "macs 0.5", "--select", "0:3"), "--select is about images"),
         (("prune", "net.json", "--structure", "given"), "structure given takes widths"),
         (("prune", "net.json", "--structure", "given", "--widths", "net.safetensors"), "holds no widths"),
