@@ -1,6 +1,8 @@
 """`fmapsim prune`, `quantise` and `criteria`, from a network and images to a trace that simulates."""
 
+import importlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,7 @@ def convolution(name: str, read: str, inputs: int, outputs: int, kernel: int, gr
 
 @pytest.fixture
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with `net.json` and its weights, the module `own_net`, and `images.npz` with labels."""
+    """The current folder, with `net.json` and its weights, the module `little_net`, and `images.npz` with labels."""
     nodes = [
         {"name": "data", "op": "input", "in": []},
         convolution("stem", "data", 3, 8, 3),
@@ -62,11 +64,13 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             state[f"{node['name']}.weight"] = torch.randn(outputs, inputs, side, side, generator=generator) / 4
             state[f"{node['name']}.bias"] = torch.randn(outputs, generator=generator) / 4
     save_file(state, tmp_path / "net.safetensors")
-    (tmp_path / "own_net.py").write_text(FACTORY, encoding="utf-8")
+    (tmp_path / "little_net.py").write_text(FACTORY, encoding="utf-8")
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=pixels, labels=np.arange(40) % 5)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "little_net", raising=False)
+    importlib.invalidate_caches()
     return tmp_path
 
 
@@ -100,12 +104,12 @@ def test_a_node_list_pruned_recorded_and_simulated(run: Run, workshop: Path) -> 
 
 def test_a_network_of_ones_own(run: Run, workshop: Path) -> None:
     result = run(
-        "prune", "own_net:build", "--criterion", "bn_scale", "--layers", "0", "--budget", "macs 0.8", "--out", "own"
+        "prune", "little_net:build", "--criterion", "bn_scale", "--layers", "0", "--budget", "macs 0.8", "--out", "own"
     )
     assert result.code == 0, result.err
-    assert "own_net:build --weights own.safetensors" in result.out
+    assert "little_net:build --weights own.safetensors" in result.out
     record = ("--weights", "own.safetensors", "--images", "images.npz", "--select", "0:2", "--out", "own")
-    assert run("extract", "own_net:build", *record).code == 0
+    assert run("extract", "little_net:build", *record).code == 0
     kernel = load_trace(workshop / "own.trace.safetensors").layer("0").kernel
     assert kernel is not None
     assert kernel[0] < 8
