@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": {"errors", "trace", "hardware", "machine", "report", "extract", "api", "version"},
 }
 ON_TOP = {"cli", "commands", "__main__", "__init__"}
-WITH_TORCH = {"extract", "demo", "pruning"}
+WITH_TORCH = {"extract", "pruning", "demo"}
 
 
 def modules() -> list[Path]:

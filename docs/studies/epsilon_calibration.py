@@ -22,13 +22,13 @@ from simulator.cli import main as fmapsim
 
 # network: images to calibrate on, images to report on, images in a forward pass
 NETWORKS = {
-    "mobilenet_v2": ("0:500", "500:1000", 10),
-    "mobilenet_v1": ("0:500", "500:1000", 10),
-    "squeezenet1.1": ("0:500", "500:1000", 10),
-    "squeezenet1.0_dc": ("0:500", "500:1000", 10),
-    "tinydarknet": ("0:500", "500:1000", 10),
-    "resnet18_pqf": ("0:500", "500:1000", 10),
-    "resnet50_pqf": ("0:500", "500:1000", 10),
+    "mobilenet_v2": ("0:1000:2", "1:1000:2", 10),
+    "mobilenet_v1": ("0:1000:2", "1:1000:2", 10),
+    "squeezenet1.1": ("0:1000:2", "1:1000:2", 10),
+    "squeezenet1.0_dc": ("0:1000:2", "1:1000:2", 10),
+    "tinydarknet": ("0:1000:2", "1:1000:2", 10),
+    "resnet18_pqf": ("0:1000:2", "1:1000:2", 10),
+    "resnet50_pqf": ("0:1000:2", "1:1000:2", 10),
     "cifar_vgg16": ("0:1000", "1000:3000", 50),
     "cifar_alexnet": ("0:1000", "1000:3000", 50),
 }
@@ -84,8 +84,9 @@ def _figure(found: dict[str, Any]) -> None:
     figure, axes = plt.subplots(lines, columns, figsize=(10, 2.9 * lines), squeeze=False, layout="constrained")
     styles = {"global epsilon": ("#888888", "o", "global epsilon"), "calibrated": ("#1f6fb4", "s", "calibrated")}
     for axis, (name, content) in zip(axes.flat, found.items(), strict=False):
-        for search, (colour, marker, label) in styles.items():
-            steps = sorted(content["results"]["tried"][search], key=lambda step: step["flagged"])
+        for search, tried in content["results"]["tried"].items():
+            colour, marker, label = styles[search.partition(",")[0]]
+            steps = sorted(tried, key=lambda step: step["flagged"])
             flagged = [100 * step["flagged"] for step in steps]
             axis.plot(flagged, [-100 * step["expected_loss"] for step in steps], color=colour, label=label)
             axis.plot(flagged, [-100 * step["loss"] for step in steps], marker, color=colour, ms=4)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simulator.extract.weights import LoadedModel
     from simulator.pruning.dynamic.calibrate import Calibration, LabelledImages, Settings
 
-_PATHS = ("images", "labels", "parameters", "out", "evaluation_images")
+_PATHS = ("images", "labels", "weights", "out", "evaluation_images")
 
 
 def calibrate(
@@ -43,9 +43,9 @@ def calibrate(
         Path | None,
         typer.Option("--evaluation-images", metavar="NPZ", help="Where --evaluate selects; --images if left out."),
     ] = None,
-    parameters: Annotated[
+    weights: Annotated[
         Path | None,
-        typer.Option("--parameters", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt."),
+        typer.Option("--weights", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt."),
     ] = None,
     objective: Annotated[
         Literal["dram_bytes", "cycles", "energy"], typer.Option("--objective", help="What to save most of.")
@@ -56,9 +56,11 @@ def calibrate(
     rule: Annotated[
         str, typer.Option("--rule", help="What epsilon bounds: all values, 99% (or another share), or mean.")
     ] = "all",
-    weights: Annotated[
-        Literal["none", "kernel", "taylor"],
-        typer.Option("--weights", help="Thresholds per layer (none), or per channel by kernel norm or gradients."),
+    thresholds: Annotated[
+        Literal["layer", "kernel", "taylor"],
+        typer.Option(
+            "--thresholds", help="One per layer, or one per channel, by kernel norms or by gradients (taylor)."
+        ),
     ] = "taylor",
     replace: Annotated[
         Literal["zero", "mean"], typer.Option("--replace", help="What stands for a flagged map.")
@@ -110,7 +112,7 @@ def calibrate(
         objective,
         max_loss / 100,
         rule,
-        weights,
+        thresholds,
         replace,
         simulated,
         changes,
@@ -129,16 +131,21 @@ def calibrate(
             "to be reported on others than those calibrated on"
         )
     with output_folder(out.parent):
-        model = resolve_model(network, parameters)
+        model = resolve_model(network, weights)
         sets = every.subset(chosen), others.subset(held_out)
         calibration, evaluation = (_in_memory(one, model, batch_size) for one in sets)
         provenance = {
             "command": command_line(context, _PATHS),
             "network": network_name(network),
-            "weights": weights_origin(network, model, parameters),
+            "weights": weights_origin(network, model, weights),
             "calibration_images": images_origin(sets[0], labels, select),
             "evaluation_images": images_origin(sets[1], labels, evaluate),
-            "settings": {"objective": objective, "max_loss_points": max_loss, "weights": weights, "replace": replace},
+            "settings": {
+                "objective": objective,
+                "max_loss_points": max_loss,
+                "thresholds": thresholds,
+                "replace": replace,
+            },
             "hardware": hardware,
             "overrides": {key: str(value) for key, value in changes.items()},
             **made_by(),

@@ -1,1 +1,1 @@
-"""Pruning: what a network can do without."""
+"""Pruning: what is cut from a network before it runs (`static`) and while it runs (`dynamic`)."""

@@ -23,7 +23,7 @@ class Net(nn.Sequential):
 
 def build():
     return Net(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, stride=2), nn.ReLU(),
-               nn.Flatten(), nn.Linear(16 * 7 * 7, 6))
+               nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6))
 """
 
 
@@ -107,13 +107,13 @@ def test_a_table_and_a_file_that_extract_takes(run: Run, workshop: Path, replace
         ({"hardware": "edge-npu", "set": "pruning.side=ifm"}, "on the side ifm; calibration needs"),
         ({"set": "clok=3"}, "unknown key 'clok'"),
         ({"objective": "time"}, "'--objective'"),
-        ({"weights": "norm"}, "'--weights'"),
+        ({"thresholds": "norm"}, "'--thresholds'"),
         ({"replace": "median"}, "'--replace'"),
         ({"rule": "most"}, "rule 'most', expected all, mean or a share such as 99%"),
         ({"max-loss": "-1"}, "--max-loss: found -1"),
         ({"max-loss": "nan"}, "--max-loss: found nan"),
         ({"simulate": 0}, "'--simulate'"),
-        ({"parameters": "missing.pth"}, "missing.pth: no such file"),
+        ({"weights": "missing.pth"}, "missing.pth: no such file"),
         ({"select": None}, "'--select'"),
     ],
 )

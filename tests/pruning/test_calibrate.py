@@ -142,8 +142,8 @@ def task() -> tuple[nn.Module, LabelledImages, LabelledImages]:
     [
         {},
         {"replace": "mean", "objective": "energy"},
-        {"rule": "mean", "weights": "kernel", "objective": "cycles"},
-        {"rule": "90%", "weights": "none"},
+        {"rule": "mean", "thresholds": "kernel", "objective": "cycles"},
+        {"rule": "90%", "thresholds": "layer"},
     ],
 )
 def test_a_calibration_stays_within_the_loss_and_says_what_it_saves(task, options):
@@ -210,7 +210,7 @@ def test_an_interrupted_calibration_goes_on_where_it_stopped(task, tmp_path):
     ("change", "message"),
     [
         ({"rule": "101%"}, "rule '101%', expected all, mean or a share"),
-        ({"weights": "norm"}, "weights 'norm', expected none, kernel or taylor"),
+        ({"thresholds": "norm"}, "thresholds 'norm', expected layer, kernel or taylor"),
         ({"replace": "median"}, "replace 'median', expected zero or mean"),
         ({"objective": "time"}, "objective 'time', expected dram_bytes, cycles or energy"),
         ({"max_loss": -0.1}, "max_loss is -0.1"),

@@ -94,7 +94,7 @@ def test_every_channel_pays_the_same_loss_per_unit_saved(samples):
 def test_kernel_weights_spread_the_layers_sensitivity_by_squared_norms():
     sensitivity, norms = {"a": np.array([1.0, 3.0])}, {"a": np.array([1.0, 3.0])}
     assert weighted(sensitivity, "taylor", {})["a"] == pytest.approx([1, 3])
-    assert weighted(sensitivity, "none", {})["a"] == pytest.approx([2, 2])
+    assert weighted(sensitivity, "layer", {})["a"] == pytest.approx([2, 2])
     assert weighted(sensitivity, "kernel", norms)["a"] == pytest.approx([2 * 0.2, 2 * 1.8])
     assert weighted(sensitivity, "kernel", {})["a"] == pytest.approx([2, 2]), "no kernel is known"
 

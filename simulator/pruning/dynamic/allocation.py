@@ -16,7 +16,7 @@ import numpy.typing as npt
 from simulator.pruning.dynamic.worth import Worth
 
 Floats = npt.NDArray[np.float64]
-Weights = Literal["none", "kernel", "taylor"]
+Thresholds = Literal["layer", "kernel", "taylor"]
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,18 @@ def sensitivities(
 
 
 def weighted(
-    sensitivity: Mapping[str, Floats], weights: Weights, kernel_norms: Mapping[str, Floats]
+    sensitivity: Mapping[str, Floats], thresholds: Thresholds, kernel_norms: Mapping[str, Floats]
 ) -> dict[str, Floats]:
     """The sensitivities that thresholds are made from.
 
-    "taylor" keeps those of the channels, "none" takes their mean in each layer, "kernel" spreads that mean over the
+    "taylor" keeps those of the channels, "layer" takes their mean in each layer, "kernel" spreads that mean over the
     channels like the squared norms of the kernel slices that read them (`kernel_norms`, by layer [C]).
     """
-    if weights == "taylor":
+    if thresholds == "taylor":
         return dict(sensitivity)
     result = {}
     for name, found in sensitivity.items():
-        norms = kernel_norms.get(name) if weights == "kernel" else None
+        norms = kernel_norms.get(name) if thresholds == "kernel" else None
         share = np.ones_like(found) if norms is None or not norms.any() else norms**2 / np.mean(norms**2)
         result[name] = np.mean(found) * np.maximum(share, 1e-3)
     return result

@@ -26,7 +26,7 @@ from simulator.hardware.load import load_accelerator
 from simulator.pruning.dynamic.allocation import (
     Allocation,
     LayerSamples,
-    Weights,
+    Thresholds,
     channel_worths,
     expected_disturbance,
     flagged_means,
@@ -69,7 +69,7 @@ class Settings:
     objective: Objective = "dram_bytes"
     max_loss: float = 0.01
     rule: str = "all"
-    weights: Weights = "taylor"
+    thresholds: Thresholds = "taylor"
     replace: str = "zero"
     simulated: int = 4
     overrides: Mapping[str, object] | None = None
@@ -81,7 +81,7 @@ class Settings:
             raise InputError(f"rule '{self.rule}', expected all, mean or a share such as 99%")
         for key, allowed in (
             ("objective", get_args(Objective)),
-            ("weights", get_args(Weights)),
+            ("thresholds", get_args(Thresholds)),
             ("replace", ("zero", "mean")),
         ):
             if getattr(self, key) not in allowed:
@@ -95,7 +95,7 @@ class Settings:
     def unit(self) -> dict[str, str]:
         """What the accelerator's pruning unit must be able to do for these epsilons, as overrides."""
         needs = {"pruning.rule": unit_rule(self.rule)}
-        needs["pruning.thresholds"] = "layer" if self.weights == "none" else "channel"
+        needs["pruning.thresholds"] = "layer" if self.thresholds == "layer" else "channel"
         needs["pruning.replacement"] = self.replace
         return needs
 
@@ -260,12 +260,12 @@ class _Calibrator:
         by_mean = settings.replace == "mean"
         worths = map_worths(trace, report, settings.objective, kernels_stay=by_mean)
         found = sensitivities(samples, margins, by_mean=by_mean)
-        norms = kernel_norms(self._model, trace) if settings.weights == "kernel" else {}
+        norms = kernel_norms(self._model, trace) if settings.thresholds == "kernel" else {}
         by_density = self._accelerator.compression.feature_map.codec != "raw"
         allocation = Allocation(
-            weighted(found, settings.weights, norms),
+            weighted(found, settings.thresholds, norms),
             channel_worths(samples, worths, by_density=by_density),
-            settings.weights != "none",
+            settings.thresholds != "layer",
         )
         return allocation, samples, margins
 
