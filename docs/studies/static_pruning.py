@@ -239,34 +239,21 @@ def both_part() -> dict[str, Rows]:
 
 
 def budgets_part(data: Path) -> dict[str, Rows]:
-    """ResNet-20 to equal simulated DRAM bytes: by a budget of MACs, and by one of the bytes themselves."""
+    """ResNet-20 pruned to a share of its MACs, and then to as many simulated DRAM bytes as that took."""
     cifar = Cifar(data)
-    rows = [["accelerator", "budget", "structure", "MACs", "DRAM bytes", "top-1 %"]]
-    greedy = GreedyOptions(step=0.05)
+    prunable = find_groups(cifar.model, cifar.shape)
+    rows = [["accelerator", "budget", "MACs", "DRAM bytes", "top-1 %"]]
     for accelerator in ("eyeriss", "edge-npu"):
-        cost = cost_of(
-            parse_budget(f"dram_bytes 0.9@{accelerator}"),
-            cifar.model,
-            find_groups(cifar.model, cifar.shape),
-            cifar.shape,
-        )
-        whole = cost({})
-        for text in ("macs 0.7", f"dram_bytes 0.85@{accelerator}"):
-            pruned = prune(
-                cifar.model, cifar.shape, Request("di", "greedy", parse_budget(text), greedy=greedy), cifar.scored
-            )
-            widths = {name: len(units) for name, units in pruned.kept.items()}
-            rows.append(
-                [
-                    accelerator,
-                    text,
-                    "greedy by DI",
-                    f"{pruned.after.macs / pruned.before.macs:.1%}",
-                    f"{cost(widths) / whole:.1%}",
-                    f"{100 * cifar.judge(pruned.model):.1f}",
-                ]
-            )
+        cost = cost_of(parse_budget(f"dram_bytes 0.9@{accelerator}"), cifar.model, prunable, cifar.shape)
+        text = "macs 0.85"
+        for _ in range(2):
+            request = Request("taylor", "greedy", parse_budget(text), greedy=GreedyOptions(step=0.025))
+            pruned = prune(cifar.model, cifar.shape, request, cifar.scored)
+            share = cost({name: len(units) for name, units in pruned.kept.items()}) / cost({})
+            macs = pruned.after.macs / pruned.before.macs
+            rows.append([accelerator, text, f"{macs:.1%}", f"{share:.1%}", f"{100 * cifar.judge(pruned.model):.1f}"])
             print(rows[-1], flush=True)
+            text = f"dram_bytes {share:.4f}@{accelerator}"
     return {"budgets": rows}
 
 
