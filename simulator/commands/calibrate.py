@@ -91,8 +91,9 @@ def calibrate(
 
     \b
     Example:
-      fmapsim calibrate mobilenet_v2.json --images photos --labels labels.tsv --select 0:500 \\
-          --evaluate 500:1000 --hardware eyeriss --max-loss 1 --out mobilenet_v2-epsilon.json
+      fmapsim calibrate mobilenet_v2.json --images photos --labels labels.tsv \\
+          --select 0:500 --evaluate 500:1000 --hardware eyeriss --max-loss 1 \\
+          --out mobilenet_v2-epsilon.json
     """
     need_torch("calibration")
     if not math.isfinite(max_loss) or not 0 <= max_loss < 100:

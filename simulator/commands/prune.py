@@ -101,9 +101,12 @@ def prune(
     \b
     Examples:
       fmapsim prune cifar_resnet20.json --budget "macs 0.5" \\
-          --calibration cifar10.npz --select 0:1000 --evaluate 1000:2000 --out small
-      fmapsim prune resnet18 --weights resnet18.pth --criterion l1 --layers 'layer*.conv1' --budget "macs 0.6" --out r18
-      fmapsim prune net.json --criterion l1 --budget "dram_bytes 0.7@eyeriss" --structure greedy --step 0.05 --out slim
+          --calibration cifar10.npz --select 0:1000 --evaluate 1000:2000 \\
+          --out small
+      fmapsim prune resnet18 --weights resnet18.pth --criterion l1 \\
+          --layers 'layer*.conv1' --budget "macs 0.6" --out r18
+      fmapsim prune net.json --budget "dram_bytes 0.7@eyeriss" \\
+          --criterion l1 --structure greedy --step 0.05 --out slim
     """
     need_torch("pruning", NEEDED)
     from simulator.pruning.static.budget import parse_budget

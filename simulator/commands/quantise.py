@@ -71,9 +71,11 @@ def quantise(
 
     \b
     Examples:
-      fmapsim quantise cifar_resnet20.json --bits 3 --calibration cifar10.npz --select 0:1000 --evaluate 1000:2000 \\
+      fmapsim quantise cifar_resnet20.json --bits 3 \\
+          --calibration cifar10.npz --select 0:1000 --evaluate 1000:2000 \\
           --out three
-      fmapsim quantise resnet18 --weights resnet18.pth --bits 4 --scheme fixed --quantiser uniform --out four
+      fmapsim quantise resnet18 --weights resnet18.pth --bits 4 \\
+          --scheme fixed --quantiser uniform --out four
     """
     need_torch("quantisation", NEEDED)
     from simulator.pruning.static.criteria.criterion import Settings

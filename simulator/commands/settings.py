@@ -19,6 +19,7 @@ _UNITS: list[tuple[Any, Mapping[str, Decimal]]] = [
     (units.Picojoules, {"pJ": Decimal(1)}),
     (units.PicojoulesPerByte, {"pJ/B": Decimal(1)}),
     (units.Milliwatts, {"mW": Decimal(1)}),
+    (units.SquareMicrometres, {"um2": Decimal(1)}),
     (units.Bits, units.BIT_UNITS),
 ]
 """The units in which each kind of quantity is written."""

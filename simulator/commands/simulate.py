@@ -74,7 +74,8 @@ def simulate(
       fmapsim simulate squeezenet1_1 --hardware edge-npu --images 0:2 \\
           --pruning dynamic --set buffers.ifm.capacity="64 KiB" --out report
       fmapsim simulate resnet50 --hardware mine.yaml --out report
-      fmapsim simulate my.trace.safetensors --hardware eyeriss --images 0:100 --workers 2 --out report
+      fmapsim simulate my.trace.safetensors --hardware eyeriss --images 0:100 \\
+          --workers 2 --out report
     """
     if epsilon is not None and pruning != "dynamic":
         raise InputError("--epsilon belongs to --pruning dynamic")

@@ -15,7 +15,6 @@ from simulator.commands.quantities import (
     significant,
 )
 from simulator.commands.terminal import printable, table
-from simulator.machine.array_time import ARRAY_TIMES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -113,6 +112,8 @@ def array_text(totals: Mapping[str, float]) -> str:
         "bank_conflicts": "bank conflicts",
         "outside": "products outside of the OFM",
     }
+    from simulator.machine.array_time import ARRAY_TIMES
+
     parts = {name: totals.get(f"array_{name}_cycles", 0) for name in ARRAY_TIMES}
     whole = sum(parts.values())
     if not whole:

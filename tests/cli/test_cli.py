@@ -18,6 +18,8 @@ COMMANDS = (
     "prune",
     "quantise",
     "criteria",
+    "calibrate",
+    "sparsity",
     "simulate",
     "compare",
     "trace list",
