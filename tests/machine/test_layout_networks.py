@@ -103,8 +103,14 @@ def test_the_plan_takes_all_channels_where_they_lie_side_by_side(codec: str) -> 
     assert planned.dram_bytes < 0.8 * blind.dram_bytes, (planned.tiling, blind.tiling)
 
 
-@pytest.mark.parametrize("layout", LAYOUT_NAMES)
-@pytest.mark.parametrize("preset", ["edge-npu", "nvdla-2048", "scnn", "eyeriss"])
+@pytest.mark.parametrize(
+    ("preset", "layout"),
+    [
+        *(("edge-npu", layout) for layout in LAYOUT_NAMES),
+        *((preset, layout) for preset in ("nvdla-2048", "eyeriss") for layout in ("NCHW", "NCHW16", "NHWC")),
+        ("scnn", "NHWC"),
+    ],
+)
 def test_the_plan_foresees_what_the_machine_moves_in_every_layout(preset: str, layout: str) -> None:
     trace = simulator.network_trace("mobilenet_v2")
     raw = {"compression": {"feature_map": "raw", "kernel": "raw"}, "layout": layout}

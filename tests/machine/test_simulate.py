@@ -369,9 +369,8 @@ def test_worker_processes_find_the_same(tmp_path: Path) -> None:
 
 
 def test_an_error_in_a_worker_is_the_same_error() -> None:
-    assert list(in_processes(_quotient, [4, 2, 1], 2)) == [1, 2, 4]
     with pytest.raises(InputError, match="no quotient of 0"):
-        list(in_processes(_quotient, [1, 0, 2], 2))
+        list(in_processes(_quotient, [4, 0], 2))
     with pytest.raises(InputError, match="a worker process ended"):
         list(in_processes(_die, [1, 2], 2))
     with pytest.raises(InputError, match="workers: found 0"):
