@@ -7,12 +7,21 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
     from simulator.trace.trace import Trace
+
+NetworkArgument = Annotated[
+    str, typer.Argument(metavar="NETWORK", help="A built-in network, a node list .json, or module:factory of your own.")
+]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt.")
+]
 
 _NUMBERS = re.compile(r"[0-9]{1,9}(,[0-9]{1,9})*")
 _SLICE = re.compile(r"([0-9]{0,9}):([0-9]{0,9})(?::([0-9]{1,9}))?")

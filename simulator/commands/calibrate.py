@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from simulator.commands.arguments import need_torch, output_folder, parsed_overrides, selected_images
+from simulator.commands.arguments import (
+    NetworkArgument,
+    WeightsOption,
+    need_torch,
+    output_folder,
+    parsed_overrides,
+    selected_images,
+)
 from simulator.commands.provenance import command_line, images_origin, made_by, network_name, weights_origin
 from simulator.commands.terminal import console, print_table, printable, progress, table
 from simulator.errors import InputError
@@ -22,10 +29,7 @@ _PATHS = ("images", "labels", "weights", "out", "evaluation_images")
 
 def calibrate(
     context: typer.Context,
-    network: Annotated[
-        str,
-        typer.Argument(metavar="NETWORK", help="A built-in network, a node list .json, or module:factory of your own."),
-    ],
+    network: NetworkArgument,
     images: Annotated[Path, typer.Option("--images", metavar="PATH", help="A folder, .tar or .npz of images.")],
     select: Annotated[str, typer.Option("--select", metavar="IMAGES", help="Images to calibrate on, such as 0:500.")],
     evaluate: Annotated[
@@ -43,10 +47,7 @@ def calibrate(
         Path | None,
         typer.Option("--evaluation-images", metavar="NPZ", help="Where --evaluate selects; --images if left out."),
     ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option("--weights", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt."),
-    ] = None,
+    weights: WeightsOption = None,
     objective: Annotated[
         Literal["dram_bytes", "cycles", "energy"], typer.Option("--objective", help="What to save most of.")
     ] = "dram_bytes",

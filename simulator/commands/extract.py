@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from simulator.commands.arguments import need_torch, output_folder, selected_images
+from simulator.commands.arguments import NetworkArgument, WeightsOption, need_torch, output_folder, selected_images
 from simulator.commands.provenance import command_line, images_origin, made_by, network_name, weights_origin
 from simulator.commands.quantities import bytes_text, macs_text
 from simulator.commands.terminal import console, printable, progress
@@ -29,10 +29,7 @@ _PATHS = ("images", "labels", "weights", "epsilon_file", "out")
 
 def extract(
     context: typer.Context,
-    network: Annotated[
-        str,
-        typer.Argument(metavar="NETWORK", help="A built-in network, a node list .json, or module:factory of your own."),
-    ],
+    network: NetworkArgument,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The trace file to write.")],
     images: Annotated[
         Path | None, typer.Option("--images", metavar="PATH", help="A folder, .tar or .npz of images.")
@@ -41,10 +38,7 @@ def extract(
         Path | None,
         typer.Option("--labels", metavar="TSV", help="Table with columns file and class_index, to measure accuracy."),
     ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option("--weights", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt."),
-    ] = None,
+    weights: WeightsOption = None,
     select: Annotated[
         str | None,
         typer.Option("--select", metavar="IMAGES", help="Which images: 0:100, 0:1000:10 or 3,5; all if left out."),

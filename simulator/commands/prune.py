@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulator.commands.arguments import need_torch, output_folder
+from simulator.commands.arguments import NetworkArgument, WeightsOption, need_torch, output_folder
 from simulator.commands.provenance import command_line, made_by, network_name
-from simulator.commands.pruning import NEEDED, Subject, next_step, subject
+from simulator.commands.pruning import (
+    NEEDED,
+    CalibrationOption,
+    EvaluateOption,
+    LabelsOption,
+    SelectOption,
+    Subject,
+    next_step,
+    subject,
+)
 from simulator.commands.quantities import macs_text, percent_text, scaled
 from simulator.commands.terminal import console, print_table, printable, progress, table
 from simulator.errors import InputError
@@ -26,10 +35,7 @@ _COUNT = ("", "k", "M", "G")
 
 def prune(
     context: typer.Context,
-    network: Annotated[
-        str,
-        typer.Argument(metavar="NETWORK", help="A built-in network, a node list .json, or module:factory of your own."),
-    ],
+    network: NetworkArgument,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The pruned network to write (.safetensors).")],
     criterion: Annotated[
         str, typer.Option("--criterion", metavar="NAME", help="How channels are scored (`fmapsim criteria`).")
@@ -41,21 +47,11 @@ def prune(
         str | None,
         typer.Option("--budget", metavar="BUDGET", help="'macs 0.5', 'params 6.19M', 'dram_bytes 0.7@eyeriss'."),
     ] = None,
-    calibration: Annotated[
-        Path | None, typer.Option("--calibration", metavar="IMAGES", help="A folder, .tar or .npz of images.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="TSV", help="Table with columns file and class_index.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt.")
-    ] = None,
-    select: Annotated[
-        str | None, typer.Option("--select", metavar="IMAGES", help="Which images to score on: 0:500; all if left out.")
-    ] = None,
-    evaluate: Annotated[
-        str | None, typer.Option("--evaluate", metavar="IMAGES", help="Which images to measure accuracy on: 500:1000.")
-    ] = None,
+    calibration: CalibrationOption = None,
+    labels: LabelsOption = None,
+    weights: WeightsOption = None,
+    select: SelectOption = None,
+    evaluate: EvaluateOption = None,
     widths: Annotated[
         Path | None,
         typer.Option("--widths", metavar="FILE", help="Of structure given: YAML or JSON, or a pruned network."),

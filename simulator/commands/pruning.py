@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from simulator.commands.arguments import need_torch, selected_images
 from simulator.commands.provenance import images_origin, weights_origin
@@ -12,6 +14,19 @@ if TYPE_CHECKING:
     from simulator.extract.images import ImageSet
     from simulator.extract.weights import LoadedModel
     from simulator.pruning.static.calibration import Calibration
+
+CalibrationOption = Annotated[
+    Path | None, typer.Option("--calibration", metavar="IMAGES", help="A folder, .tar or .npz of images.")
+]
+LabelsOption = Annotated[
+    Path | None, typer.Option("--labels", metavar="TSV", help="Table with columns file and class_index.")
+]
+SelectOption = Annotated[
+    str | None, typer.Option("--select", metavar="IMAGES", help="Which images to score on: 0:500; all if left out.")
+]
+EvaluateOption = Annotated[
+    str | None, typer.Option("--evaluate", metavar="IMAGES", help="Which images to measure accuracy on: 500:1000.")
+]
 
 NEEDED = ("torch", "PIL", "torch_pruning")
 

@@ -5,9 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulator.commands.arguments import need_torch, output_folder
+from simulator.commands.arguments import NetworkArgument, WeightsOption, need_torch, output_folder
 from simulator.commands.provenance import command_line, made_by, network_name
-from simulator.commands.pruning import NEEDED, Subject, next_step, subject
+from simulator.commands.pruning import (
+    NEEDED,
+    CalibrationOption,
+    EvaluateOption,
+    LabelsOption,
+    SelectOption,
+    Subject,
+    next_step,
+    subject,
+)
 from simulator.commands.quantities import percent_text
 from simulator.commands.terminal import console, print_table, printable, progress, table
 from simulator.errors import InputError
@@ -21,10 +30,7 @@ _MIB_BITS = 8 * 2**20
 
 def quantise(
     context: typer.Context,
-    network: Annotated[
-        str,
-        typer.Argument(metavar="NETWORK", help="A built-in network, a node list .json, or module:factory of your own."),
-    ],
+    network: NetworkArgument,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The quantised network to write (.safetensors).")],
     bits: Annotated[float, typer.Option("--bits", metavar="MEAN", help="Bits per weight on average, at most.")],
     scheme: Annotated[
@@ -37,21 +43,11 @@ def quantise(
     scores: Annotated[
         str, typer.Option("--scores", metavar="NAME", help="What weighs a channel's error in intra: di or equal.")
     ] = "di",
-    calibration: Annotated[
-        Path | None, typer.Option("--calibration", metavar="IMAGES", help="A folder, .tar or .npz of images.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="TSV", help="Table with columns file and class_index.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt.")
-    ] = None,
-    select: Annotated[
-        str | None, typer.Option("--select", metavar="IMAGES", help="Which images to score on: 0:500; all if left out.")
-    ] = None,
-    evaluate: Annotated[
-        str | None, typer.Option("--evaluate", metavar="IMAGES", help="Which images to measure accuracy on: 500:1000.")
-    ] = None,
+    calibration: CalibrationOption = None,
+    labels: LabelsOption = None,
+    weights: WeightsOption = None,
+    select: SelectOption = None,
+    evaluate: EvaluateOption = None,
     layers: Annotated[
         list[str] | None,
         typer.Option("--layers", metavar="PATTERN", help="Quantise only layers such as 'layer*'; repeat for more."),

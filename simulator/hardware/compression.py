@@ -1,12 +1,12 @@
 """How tensors are stored in DRAM, in an accelerator file: a codec's name, or a section with what its hardware does."""
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from simulator.hardware.section import Positive, Section, not_bool
-from simulator.hardware.units import Bytes, Picojoules, shown
+from simulator.hardware.section import NamedSection, Positive, Section, not_bool
+from simulator.hardware.units import Bytes, Picojoules
 
 CodecName = Literal[
     "raw", "bitmap", "eyeriss_rlc", "zero_run_length", "csc", "n_m", "bpc", "ebpc", "huffman", "entropy"
@@ -20,32 +20,18 @@ LINE_BYTES = 128
 """A line unless the file says otherwise: that of cDMA (Rhu et al., HPCA 2018)."""
 
 
-class _Stored(Section):
+class _Stored(NamedSection):
     """What feature maps and kernels have in common; a single name in place of the section is the codec."""
+
+    named_key: ClassVar[str] = "codec"
+    names: ClassVar[tuple[str, ...]] = CODEC_NAMES
+    what: ClassVar[str] = "codec"
+    example: ClassVar[str] = "bitmap"
 
     codec: CodecName = "raw"
     raw_fallback: bool | None = None
     decoder_rate: Rate | None = None
     decode_energy: Picojoules = 0.0
-
-    @classmethod
-    def spelled_out(cls, value: object) -> object:
-        """A single name as the section it stands for."""
-        return {"codec": value} if isinstance(value, str) else value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: object) -> object:
-        if isinstance(value, _Stored):
-            return value
-        if isinstance(value, str) and value not in CODEC_NAMES:
-            raise ValueError(f"expected one of {', '.join(CODEC_NAMES)}, found {shown(value)}")
-        if not isinstance(value, str | dict):
-            keys = ", ".join(cls.model_fields)
-            raise ValueError(
-                f"expected a codec such as 'bitmap', or a section with the keys {keys}, found {shown(value)}"
-            )
-        return cls.spelled_out(value)
 
     def _refuse_settings_of_raw(self) -> None:
         for key, field in type(self).model_fields.items():

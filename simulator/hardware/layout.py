@@ -1,12 +1,11 @@
 """How feature maps lie in DRAM, in an accelerator file."""
 
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from simulator.hardware.section import Section
-from simulator.hardware.units import shown
+from simulator.hardware.section import NamedSection
 
 LayoutName = Literal["NCHW", "NHWC", "NCHW4", "NCHW8", "NCHW16", "NCHW32", "NCHW64"]
 LAYOUT_NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
@@ -19,7 +18,7 @@ def lanes_of(layout: LayoutName, channels: int) -> int:
     return int(layout.removeprefix("NCHW") or 1)
 
 
-class Layout(Section):
+class Layout(NamedSection):
     """The order of the elements of feature maps in DRAM: `NCHW`, `NHWC`, or `NCHW4` to `NCHW64`.
 
     NCHWc cuts the channels into blocks of c and keeps the c channels of a position together, [N, C/c, H, W, c]; the
@@ -27,28 +26,14 @@ class Layout(Section):
     its name. A single name in place of the section is the default.
     """
 
+    named_key: ClassVar[str] = "default"
+    names: ClassVar[tuple[str, ...]] = LAYOUT_NAMES
+    what: ClassVar[str] = "layout"
+    example: ClassVar[str] = "NHWC"
+
     default: LayoutName = "NCHW"
     input: LayoutName | None = None
     tensors: dict[str, LayoutName] = Field(default_factory=dict)
-
-    @classmethod
-    def spelled_out(cls, value: object) -> object:
-        """A single name as the section it stands for."""
-        return {"default": value} if isinstance(value, str) else value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: object) -> object:
-        if isinstance(value, Layout):
-            return value
-        if isinstance(value, str) and value not in LAYOUT_NAMES:
-            raise ValueError(f"expected one of {', '.join(LAYOUT_NAMES)}, found {shown(value)}")
-        if not isinstance(value, str | dict):
-            keys = ", ".join(cls.model_fields)
-            raise ValueError(
-                f"expected a layout such as 'NHWC', or a section with the keys {keys}, found {shown(value)}"
-            )
-        return cls.spelled_out(value)
 
     def __hash__(self) -> int:
         return hash((self.default, self.input, frozenset(self.tensors.items())))

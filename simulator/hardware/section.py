@@ -1,8 +1,10 @@
 """What all sections of an accelerator file have in common."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from simulator.hardware.units import shown
 
 Operand = Literal["ifm", "kernel", "ofm"]
 OPERANDS: tuple[Operand, ...] = ("ifm", "kernel", "ofm")
@@ -31,3 +33,32 @@ class Section(BaseModel):
     def written_fields(self) -> tuple[str, ...]:
         """The keys with which a file says what this section says."""
         return tuple(type(self).model_fields)
+
+
+class NamedSection(Section):
+    """A section in place of which a file may name one of `names`, the value of its key `named_key`. what, example: how
+    an error calls such a name.
+    """
+
+    named_key: ClassVar[str]
+    names: ClassVar[tuple[str, ...]]
+    what: ClassVar[str]
+    example: ClassVar[str]
+
+    @classmethod
+    def spelled_out(cls, value: object) -> object:
+        """A single name as the section it stands for."""
+        return {cls.named_key: value} if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str) and value not in cls.names:
+            raise ValueError(f"expected one of {', '.join(cls.names)}, found {shown(value)}")
+        if not isinstance(value, str | dict):
+            keys = ", ".join(cls.model_fields)
+            expected = f"a {cls.what} such as '{cls.example}', or a section with the keys {keys}"
+            raise ValueError(f"expected {expected}, found {shown(value)}")
+        return cls.spelled_out(value)

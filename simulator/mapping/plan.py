@@ -31,10 +31,6 @@ class Schedule:
     stages: Mapping[int, tuple[Stage, ...]] = field(default_factory=dict)
     frames: Mapping[int, int] = field(default_factory=dict)
 
-    def stored_by(self, trace: Trace, index: int) -> Layer:
-        """The layer whose OFM leaves the chip at the end of layer `index`: the last of its stages, or itself."""
-        return trace.layers[self.stages[index][-1].layer if index in self.stages else index]
-
     def host(self, index: int) -> int:
         """The array layer as part of which layer `index` is done, or itself."""
         return next((host for host, stages in self.stages.items() if any(s.layer == index for s in stages)), index)

@@ -54,6 +54,16 @@ class BufferAccesses:
         """No accesses in any of `tiles` tiles."""
         return BufferAccesses(*(np.zeros(tiles, np.int64) for _ in range(4)))
 
+    @staticmethod
+    def once(tile: TileSizes) -> "BufferAccesses":
+        """Every element of a tile leaves or enters its buffer once."""
+        return BufferAccesses(
+            ifm_reads=tile.ifm_elements,
+            kernel_reads=tile.g * tile.k * tile.reduction,
+            psum_reads=np.zeros_like(tile.ofm_elements),
+            psum_writes=tile.ofm_elements,
+        )
+
     def __add__(self, other: "BufferAccesses") -> "BufferAccesses":
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return BufferAccesses(*(mine + theirs for mine, theirs in pairs))

@@ -119,13 +119,7 @@ class RowStationary:
 
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """The IFM once per pass, kernels once, each psum once."""
-        outputs = tile.ofm_elements
-        return BufferAccesses(
-            ifm_reads=tile.ifm_elements,
-            kernel_reads=tile.g * tile.k * tile.reduction,
-            psum_reads=np.zeros_like(outputs),
-            psum_writes=outputs,
-        )
+        return BufferAccesses.once(tile)
 
     def pad_accesses(self, tile: TileSizes) -> PadAccesses:
         """Words that go into the pads, and psums handed from PE to PE.

@@ -24,13 +24,7 @@ class ZeroSkipping:
 
     def accesses(self, tile: TileSizes) -> BufferAccesses:
         """Every element once per tile."""
-        outputs = tile.ofm_elements
-        return BufferAccesses(
-            ifm_reads=tile.ifm_elements,
-            kernel_reads=tile.g * tile.k * tile.reduction,
-            psum_reads=np.zeros_like(outputs),
-            psum_writes=outputs,
-        )
+        return BufferAccesses.once(tile)
 
     def lanes(self, tile: TileSizes) -> Lanes:
         """Channels need no neighbours: their zeros are skipped one by one."""

@@ -55,7 +55,7 @@ class ActivationBroadcast:
         """
         groups, outputs = kernel.shape[:2]
         rows, columns = convolution.outputs(window, kernel)
-        cycles = worked = broadcasts = fetched = 0
+        cycles = worked = broadcasts = 0
         for group in range(groups):
             entries = self.entries(kernel[group])
             met = np.stack([seen for _, _, seen in convolution.met(window[group], kernel)], axis=1)  # [C, R·S, P, Q]
@@ -64,7 +64,6 @@ class ActivationBroadcast:
             worked += int(of_vector.sum())
             broadcasts += int(np.count_nonzero(active))
             cycles += self._vectors(active, entries)
-        fetched = worked
         products = convolution.products(window, kernel)
         return SparseCost(
             cycles=cycles,
@@ -74,7 +73,7 @@ class ActivationBroadcast:
             performed=products,
             gated=0,
             ifm_reads=broadcasts,
-            kernel_reads=fetched,
+            kernel_reads=worked,
             psum_writes=groups * outputs * rows * columns,
             notes={"ideal_cycles": -(-worked // self.pes)},
         )
