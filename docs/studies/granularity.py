@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import simulator
+from simulator.sparsity import sparsity
 from simulator.trace.trace import load_trace
 
 HERE = Path(__file__).parent
@@ -143,6 +144,32 @@ def cycles_figure(table: pd.DataFrame) -> Any:
     return figure
 
 
+def zero_shares_table() -> str:
+    """What there is to skip, as a table in Markdown: shares of all IFM elements of image 0 in all-zero pieces."""
+    kinds = {
+        "element": "elements",
+        "brick": "bricks of 16 channels",
+        "tile": "tiles 4×4",
+        "row": "rows",
+        "feature_map": "feature maps",
+    }
+    lines = ["| network | " + " | ".join(kinds.values()) + " |", "|---" * (1 + len(kinds)) + "|"]
+    for name in NETWORKS:
+        zeros = sparsity(load_trace(name), [0])
+        elements = zeros["channels"] * zeros["height"] * zeros["width"]
+        shares = (100 * (zeros[f"zero_{kind}"] * elements).sum() / elements.sum() for kind in kinds)
+        lines.append(f"| {name} | " + " | ".join(f"{share:.1f} %" for share in shares) + " |")
+    return "\n".join(lines)
+
+
+def write_page() -> None:
+    """Puts the table of zeros between its marks in the page."""
+    page = HERE / "granularity.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- zeros -->\n")
+    after = rest.partition("<!-- end -->")[2]
+    page.write_text(f"{before}<!-- zeros -->\n{zero_shares_table()}\n<!-- end -->{after}", encoding="utf-8")
+
+
 def main() -> None:
     """Runs the study and writes its table and figures."""
     parser = argparse.ArgumentParser()
@@ -153,6 +180,7 @@ def main() -> None:
     table.to_csv(TABLE, index=False)
     bytes_figure(table).savefig(HERE / "granularity-bytes.png")
     cycles_figure(table).savefig(HERE / "granularity-cycles.png")
+    write_page()
 
 
 if __name__ == "__main__":
