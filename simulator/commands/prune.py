@@ -82,7 +82,10 @@ def prune(
         str | None, typer.Option("--trace", metavar="TRACE", help="Of criterion apoz: a recording of the network.")
     ] = None,
     norms: Annotated[
-        bool, typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images.")
+        bool,
+        typer.Option(
+            "--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images, folded ones too."
+        ),
     ] = True,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning on the images.")] = 0,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.01,
@@ -169,6 +172,12 @@ def _run(
 ) -> None:
 
     from simulator.pruning.static.fine_tuning import Recipe, accuracy, fine_tune, re_estimate_norms
+    from simulator.pruning.static.output_statistics import (
+        has_norms,
+        of_kept,
+        output_statistics,
+        restore_statistics,
+    )
     from simulator.pruning.static.prune import prune as run
     from simulator.pruning.static.storage import save_network
 
@@ -217,8 +226,15 @@ def _run(
         )
     measure("unpruned", found.model.module)
     measure("pruned", pruned.model)
-    if then.norms and calibration is not None and re_estimate_norms(pruned.model, calibration.in_order(size)):
-        measure("batch norm estimated anew", pruned.model)
+    if then.norms and calibration is not None:
+        if has_norms(pruned.model):
+            re_estimate_norms(pruned.model, calibration.in_order(size))
+            measure("batch norm estimated anew", pruned.model)
+        else:
+            dense = output_statistics(found.model.module, calibration.in_order(size))
+            wanted = of_kept(dense, pruned.prunable, pruned.kept)
+            restore_statistics(pruned.model, calibration.in_order(size), wanted)
+            measure("statistics of folded batch norm restored", pruned.model)
     if then.epochs:
         with progress("fine-tune", "epochs") as advance:
             trained(pruned.model, then.epochs, advance)
