@@ -247,15 +247,12 @@ def draw() -> None:
     if TUNED.exists():
         tuned = pd.read_csv(TUNED).sort_values("top1_tuned", ascending=False)
         rows = [["criterion", "share of MACs", "top-1 %, statistics restored", "top-1 %, trained for one epoch"]]
-        for row in tuned.itertuples():
-            rows.append(
-                [
-                    str(row.criterion),
-                    f"{row.macs:.0%}",
-                    f"{100 * float(row.top1_restored):.1f}",  # type: ignore[arg-type]
-                    f"{100 * float(row.top1_tuned):.1f}",  # type: ignore[arg-type]
-                ]
+        rows += [
+            [str(name), f"{macs:.0%}", f"{100 * before:.1f}", f"{100 * after:.1f}"]
+            for name, macs, before, after in zip(
+                tuned.criterion, tuned.macs, tuned.top1_restored, tuned.top1_tuned, strict=True
             )
+        ]
         tables["fine-tuning"] = rows
     write(PAGE, tables)
     figure(found)
@@ -278,7 +275,7 @@ def table(found: pd.DataFrame, column: str) -> list[list[str]]:
 
 
 def write(page: Path, tables: dict[str, list[list[str]]]) -> None:
-    """Puts tables into a page, between `<!-- NAME -->` and the blank line behind the table; what has no mark is left."""
+    """Puts tables into a page, between `<!-- NAME -->` and the blank line behind the table."""
     text = page.read_text(encoding="utf-8")
     for name, rows in tables.items():
         mark = f"<!-- {name} -->\n"
