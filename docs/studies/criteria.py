@@ -9,10 +9,7 @@ network is trained as the demo trains it. What is in the files already is not me
 """
 
 import argparse
-import csv
-import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from tables import append, rows_of, write
 from torch import nn
 
 from simulator.demo import digits
@@ -132,27 +130,9 @@ def _digits(plan: Plan) -> Subject:
     return Subject(model, (1, 32, 32), score_on, score_on(0), judges)
 
 
-def rows_of(path: Path) -> set[tuple[str, ...]]:
-    """What is in a file already: all columns but the accuracies."""
-    if not path.exists():
-        return set()
-    with path.open(encoding="utf-8") as file:
-        return {tuple(row[:4]) for row in list(csv.reader(file))[1:]}
-
-
-def append(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Adds rows to a file, with the columns' names at its beginning."""
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(columns)
-        writer.writerows(rows)
-
-
 def measure(name: str, data: Path) -> None:
     """All criteria on one network: top-1 right after the cut, and with batch norm statistics restored."""
-    plan, done = PLANS[name], rows_of(MEASURED)
+    plan, done = PLANS[name], rows_of(MEASURED, 4)
     given = subject(name, data)
     prunable = find_groups(given.model, given.shape)
     normed = has_norms(given.model)
@@ -216,7 +196,7 @@ def tune(data: Path) -> None:
     test = in_memory(Calibration.from_images(open_images(data / "cifar10_test_jpeg.npz"), loaded.preprocessing))
     few = train.subset(range(512))
     wanted = output_statistics(loaded.module, few.in_order(64))
-    recipe, size, done = Recipe(epochs=1, learning_rate=0.01), 128, rows_of(TUNED)
+    recipe, size, done = Recipe(epochs=1, learning_rate=0.01), 128, rows_of(TUNED, 4)
     for criterion in ("unpruned", *TUNED_CRITERIA):
         macs = 1.0 if criterion == "unpruned" else share
         if (name, criterion, "0", str(macs)) in done:
@@ -272,21 +252,6 @@ def table(found: pd.DataFrame, column: str) -> list[list[str]]:
         rows.append([str(criterion), *cells])
     dense = 100 * found[found.criterion == "unpruned"][column].iloc[0]
     return [*rows, ["unpruned", f"{dense:.1f}", *[""] * (len(ratios) - 1)]]
-
-
-def write(page: Path, tables: dict[str, list[list[str]]]) -> None:
-    """Puts tables into a page, between `<!-- NAME -->` and the blank line behind the table."""
-    text = page.read_text(encoding="utf-8")
-    for name, rows in tables.items():
-        mark = f"<!-- {name} -->\n"
-        if mark not in text:
-            print(f"no place for {name}", file=sys.stderr)
-            continue
-        lines = ["| " + " | ".join(cells) + " |\n" for cells in rows]
-        lines.insert(1, "|" + "---|" * len(rows[0]) + "\n")
-        start, rest = text.split(mark)
-        text = start + mark + "".join(lines) + re.sub(r"^([|][^\n]*\n)*", "", rest)
-    page.write_text(text, encoding="utf-8")
 
 
 def figure(found: pd.DataFrame) -> None:

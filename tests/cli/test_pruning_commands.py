@@ -143,6 +143,10 @@ def test_quantised_widths_reach_the_trace(run: Run, workshop: Path) -> None:
     result = run("quantise", "net.json", "--bits", 3, *images, "--out", "three")
     assert result.code == 0, result.err
     assert "scheme intra, 3 bits on average" in result.out
+    sized = run("quantise", "net.json", "--size", "3 KiB", "--scheme", "free", *images, "--out", "sized")
+    assert sized.code == 0, sized.err
+    neither = run("quantise", "net.json", "--out", "neither")
+    assert (neither.code, "needs --bits or --size" in neither.err) == (2, True)
     assert run("extract", "three.json", "--images", "images.npz", "--select", "0:2", "--out", "three").code == 0
     for layer in load_trace(workshop / "three.trace.safetensors").layers:
         if layer.kernel:
