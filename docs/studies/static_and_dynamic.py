@@ -25,7 +25,7 @@ FOUND = HERE / "static-and-dynamic.csv"
 PAGE = HERE.parent / "static-pruning.md"
 NETWORKS = ("cifar_alexnet", "cifar_vgg16")
 ACCELERATORS = ("eyeriss", "edge-npu", "scnn")
-SHARE, TRAINED = 0.6, 12_800
+SHARE, TRAINED = 0.6, 6_400
 COLUMNS = (
     "network", "pruning", "accelerator", "top1", "zero_maps", "flagged_maps", "macs", "dram_bytes", "cycles",
     "energy_pj",
@@ -54,7 +54,7 @@ def measure(data: Path, out: Path) -> None:
             epsilons = out / f"{name}-{kind}-epsilons.json"
             if not epsilons.exists():
                 run(
-                    "calibrate", network, "--images", test, "--select", "0:1000", "--evaluate", "1000:2000",
+                    "calibrate", network, "--images", test, "--select", "0:500", "--evaluate", "1000:2000",
                     "--hardware", "eyeriss", "--batch-size", 50, "--out", epsilons,
                 )  # fmt: skip
             rows = {row["name"]: row for row in json.loads(epsilons.read_text(encoding="utf-8"))["results"]["rows"]}
