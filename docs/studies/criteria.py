@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from tables import append, rows_of, write
 from torch import nn
 
@@ -237,7 +235,7 @@ def draw() -> None:
         ]
         tables["fine-tuning"] = rows
     write(PAGE, tables)
-    figure(found)
+    figure(found).savefig(HERE / "criteria.png", dpi=120)
 
 
 def table(found: pd.DataFrame, column: str) -> list[list[str]]:
@@ -256,10 +254,10 @@ def table(found: pd.DataFrame, column: str) -> list[list[str]]:
     return [*rows, ["unpruned", f"{dense:.1f}", *[""] * (len(ratios) - 1)]]
 
 
-def figure(found: pd.DataFrame) -> None:
+def figure(found: pd.DataFrame) -> Figure:
     """Top-1 against MACs, one panel per network and state, all criteria."""
     networks = list(found.network.unique())
-    figure, axes = plt.subplots(len(networks), 2, figsize=(8, 2.6 * len(networks)), squeeze=False, layout="constrained")
+    drawn, axes = plt.subplots(len(networks), 2, figsize=(8, 2.6 * len(networks)), squeeze=False, layout="constrained")
     names = sorted(set(found.criterion) - {"unpruned"})
     colours = {name: plt.get_cmap("tab20")(number / max(1, len(names) - 1)) for number, name in enumerate(names)}
     for line, network in zip(axes, networks, strict=True):
@@ -283,12 +281,13 @@ def figure(found: pd.DataFrame) -> None:
     for axis in axes[-1]:
         axis.set_xlabel("MACs kept, %")
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
-    figure.savefig(HERE / "criteria.png", dpi=120)
+    drawn.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+    return drawn
 
 
 def main() -> None:
     """The command line."""
+    plt.switch_backend("Agg")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for command in ("measure", "tune"):

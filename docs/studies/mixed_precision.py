@@ -10,8 +10,10 @@ images, one image simulated on `bit-fusion`, which computes at 2, 4 and 8 bit, a
 import argparse
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from criteria import in_memory
+from matplotlib.figure import Figure
 from tables import append, rows_of, write
 
 from simulator.api import simulate
@@ -85,6 +87,7 @@ def measure(data: Path) -> None:
 def draw() -> None:
     """The tables of docs/static-pruning.md."""
     found = pd.read_csv(FOUND)
+    figure(found).savefig(HERE / "mixed-precision.png", dpi=120)
     for name in NETWORKS:
         measured = ["kernel DRAM kB", "kcycles bit-fusion", "MAC µJ", "energy µJ", "kcycles edge-npu"]
         rows = [["weights", "MiB", "top-1 %", *measured]]
@@ -103,8 +106,34 @@ def draw() -> None:
         write(PAGE, {f"widths-{name}": rows})
 
 
+def figure(found: pd.DataFrame) -> Figure:
+    """Top-1 against size, and cycles on the array of variable precision against size, by scheme."""
+    names = list(found.network.unique())
+    drawn, axes = plt.subplots(2, len(names), figsize=(4.2 * len(names), 6), squeeze=False, layout="constrained")
+    styles = {"fixed": "ks", "inter": "C1^", "intra": "C0o", "free": "C2D"}
+    for column, name in zip(axes.T, names, strict=True):
+        own = found[(found.network == name) & (found.accelerator == ACCELERATORS[0]) & (found.bits < 9)]
+        for (scheme, scores), some in own.groupby(["scheme", "scores"], sort=False):
+            style = styles[scheme] + ("-" if scores == "di" or scheme in ("fixed", "inter") else "--")
+            label = f"{scheme}, by {scores}" if scheme in ("intra", "free") else scheme
+            ordered = some.sort_values("size_mib")
+            column[0].plot(ordered.size_mib, 100 * ordered.top1, style, label=label, ms=5, lw=1)
+            column[1].plot(ordered.size_mib, ordered.cycles / 1e3, style, label=label, ms=5, lw=1)
+        dense = found[(found.network == name) & (found.scheme == "none")].iloc[0]
+        column[0].axhline(100 * dense.top1, color="#888888", lw=0.8, ls="--")
+        column[0].set_title(name, fontsize=10)
+        column[1].set_xlabel("all parameters, MiB")
+        for axis in column:
+            axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("top-1, %")
+    axes[1][0].set_ylabel(f"thousand cycles, {ACCELERATORS[0]}")
+    axes[0][-1].legend(fontsize=8)
+    return drawn
+
+
 def main() -> None:
     """The command line."""
+    plt.switch_backend("Agg")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("measure").add_argument("--data", type=Path, required=True)

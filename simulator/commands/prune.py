@@ -15,10 +15,13 @@ from simulator.commands.pruning import (
     CalibrationOption,
     EvaluateOption,
     LabelsOption,
+    NormsOption,
     SelectOption,
     Subject,
     next_step,
+    restored_statistics,
     subject,
+    train_on,
 )
 from simulator.commands.quantities import macs_text, percent_text, scaled
 from simulator.commands.terminal import console, print_table, printable, progress, table
@@ -83,9 +86,7 @@ def prune(
     ] = None,
     norms: Annotated[
         bool,
-        typer.Option(
-            "--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images, folded ones too."
-        ),
+        typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images, folded too."),
     ] = True,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning on the images.")] = 0,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.01,
@@ -171,13 +172,8 @@ def _run(
     then: After,
 ) -> None:
 
-    from simulator.pruning.static.fine_tuning import Recipe, accuracy, fine_tune, re_estimate_norms
-    from simulator.pruning.static.output_statistics import (
-        has_norms,
-        of_kept,
-        output_statistics,
-        restore_statistics,
-    )
+    from simulator.pruning.static.fine_tuning import Recipe, accuracy
+    from simulator.pruning.static.output_statistics import of_kept
     from simulator.pruning.static.prune import prune as run
     from simulator.pruning.static.storage import save_network
 
@@ -200,14 +196,7 @@ def _run(
         request = dataclasses.replace(request, greedy=dataclasses.replace(request.greedy, evaluate=measured))
 
     def trained(model: "nn.Module", epochs: int, advance: Callable[[int, int], None] | None = None) -> None:
-        assert calibration is not None
-        fine_tune(
-            model,
-            lambda epoch: calibration.shuffled(size, request.settings.seed + epoch),
-            Recipe(epochs, then.learning_rate),
-            steps_per_epoch=-(-calibration.count // size),
-            progress=advance,
-        )
+        train_on(found, model, epochs, then.learning_rate, size, request.settings.seed, advance)
 
     if then.epochs or then.epochs_between:
         assert calibration is not None
@@ -227,14 +216,10 @@ def _run(
     measure("unpruned", found.model.module)
     measure("pruned", pruned.model)
     if then.norms and calibration is not None:
-        if has_norms(pruned.model):
-            re_estimate_norms(pruned.model, calibration.in_order(size))
-            measure("batch norm estimated anew", pruned.model)
-        else:
-            dense = output_statistics(found.model.module, calibration.in_order(size))
-            wanted = of_kept(dense, pruned.prunable, pruned.kept)
-            restore_statistics(pruned.model, calibration.in_order(size), wanted)
-            measure("statistics of folded batch norm restored", pruned.model)
+        done = restored_statistics(
+            found, pruned.model, size, lambda dense: of_kept(dense, pruned.prunable, pruned.kept)
+        )
+        measure(done, pruned.model)
     if then.epochs:
         with progress("fine-tune", "epochs") as advance:
             trained(pruned.model, then.epochs, advance)

@@ -13,9 +13,11 @@ from simulator.commands.pruning import (
     CalibrationOption,
     EvaluateOption,
     LabelsOption,
+    NormsOption,
     SelectOption,
     Subject,
     next_step,
+    restored_statistics,
     subject,
 )
 from simulator.commands.quantities import percent_text
@@ -66,7 +68,8 @@ def quantise(
     batches: Annotated[int, typer.Option("--batches", help="Batches that di looks at.")] = 10,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Images in a batch.")] = 128,
     norms: Annotated[
-        bool, typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images.")
+        bool,
+        typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images, folded too."),
     ] = True,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn.")] = 0,
 ) -> None:
@@ -127,7 +130,7 @@ def _parsed_widths(text: str) -> tuple[int, ...]:
 
 def _run(found: Subject, request: "QuantisationRequest", out: Path, about: dict[str, Any], norms: bool) -> None:
     from simulator.machine.kernels import WIDTH_INDEX_BITS
-    from simulator.pruning.static.fine_tuning import accuracy, re_estimate_norms
+    from simulator.pruning.static.fine_tuning import accuracy
     from simulator.pruning.static.quantisation.quantise import overhead_bits, size_bits
     from simulator.pruning.static.quantisation.quantise import quantise as run
     from simulator.pruning.static.storage import save_network
@@ -137,7 +140,7 @@ def _run(found: Subject, request: "QuantisationRequest", out: Path, about: dict[
         small = run(found.model.module, request, found.calibration)
         advance(1, 1)
     if norms and found.calibration is not None:
-        re_estimate_norms(small, found.calibration.in_order(size))
+        restored_statistics(found, small, size)
     measurements = {}
     if judges is not None:
         for what, model in (("unquantised", found.model.module), ("quantised", small)):
