@@ -84,10 +84,7 @@ def prune(
     trace: Annotated[
         str | None, typer.Option("--trace", metavar="TRACE", help="Of criterion apoz: a recording of the network.")
     ] = None,
-    norms: Annotated[
-        bool,
-        typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images, folded too."),
-    ] = True,
+    norms: NormsOption = True,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning on the images.")] = 0,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.01,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn.")] = 0,

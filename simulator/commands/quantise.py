@@ -67,10 +67,7 @@ def quantise(
     rho: Annotated[float, typer.Option("--rho", help="Of scores di: the ridge.")] = 0.1,
     batches: Annotated[int, typer.Option("--batches", help="Batches that di looks at.")] = 10,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Images in a batch.")] = 128,
-    norms: Annotated[
-        bool,
-        typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images, folded too."),
-    ] = True,
+    norms: NormsOption = True,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn.")] = 0,
 ) -> None:
     """Quantise the weights of a network (needs PyTorch).

@@ -47,10 +47,7 @@ def sparsify(
         list[str] | None,
         typer.Option("--layers", metavar="PATTERN", help="Only layers such as 'layer*.conv1'; repeat for more."),
     ] = None,
-    norms: Annotated[
-        bool,
-        typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images, folded too."),
-    ] = True,
+    norms: NormsOption = True,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning, zeros kept.")] = 0,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.01,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images in a batch.")] = 128,
