@@ -7,6 +7,7 @@ from simulator.machine.energy import COMPONENTS
 from simulator.machine.pipeline import LayerTiming
 from simulator.machine.traffic import TrafficRow
 from simulator.machine.work import MacCounts
+from simulator.mapping.loops import Loop
 from simulator.trace.records import Layer
 
 
@@ -24,7 +25,7 @@ class OnChipUse:
 class LayerResult:
     """Counters of one layer on one batch of images, `frames` times at once: all counters are those of all together.
 
-    array_time is None for a layer on the vector unit.
+    array_time is None for a layer on the vector unit. loops: those over its tiles, from the outside in.
     """
 
     name: str
@@ -47,6 +48,7 @@ class LayerResult:
     fused_into: str = ""
     on_chip: OnChipUse = field(default_factory=OnChipUse)
     frames: int = 1
+    loops: tuple[Loop, ...] = ()
 
     @property
     def cycles(self) -> int:

@@ -10,7 +10,7 @@ import simulator
 from simulator.report.save import load_report
 from simulator.trace.records import RecordedPruning
 
-TABLES = {"energy.parquet", "images.parquet", "layers.parquet", "spread.parquet", "traffic.parquet"}
+TABLES = {"energy.parquet", "images.parquet", "layers.parquet", "schedule.parquet", "spread.parquet", "traffic.parquet"}
 
 
 def written(folder: Path) -> set[str]:
@@ -41,7 +41,7 @@ def test_the_summary_shows_the_totals(run: Run, trace_file: Path, tmp_path: Path
     assert row(ran.out, "cycles ") == [f"{totals['cycles']:,.0f}"]
     assert row(ran.out, "DRAM traffic") == [f"{totals['dram_bytes'] / 1000:.2f}", "kB"]
     assert "block[0]" in ran.out
-    assert f"Written to {tmp_path}: report.json, 5 tables (.parquet)" in ran.out
+    assert f"Written to {tmp_path}: report.json, 6 tables (.parquet)" in ran.out
     assert max(map(len, ran.out.split("Written to")[0].splitlines())) <= 80
 
 
