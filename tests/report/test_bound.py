@@ -48,7 +48,7 @@ def test_the_loops_of_a_schedule_make_up_its_tiles() -> None:
     trace = chain(
         conv_layer("a", (12, 20, 20), 40, (3, 3), padding=1), conv_layer("b", (40, 20, 20), 40, (5, 5), groups=40)
     )
-    report = simulator.simulate(trace, small_accelerator(mapping__layers={"a": {"m": 20, "k": 8, "p": 1}}))
+    report = simulator.simulate(trace, small_accelerator(mapping__layers={"a": {"m": 24, "k": 8, "p": 1}}))
     for row in report.layers.to_dict("records"):
         loops = report.schedule[report.schedule["layer"] == row["layer"]]
         print(row["tiling"], loops.to_string(), sep="\n")
