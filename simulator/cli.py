@@ -17,6 +17,7 @@ from simulator.commands.extract import extract
 from simulator.commands.networks import networks
 from simulator.commands.prune import prune
 from simulator.commands.quantise import quantise
+from simulator.commands.report import report
 from simulator.commands.simulate import simulate
 from simulator.commands.sparsity import sparsity
 from simulator.commands.terminal import complain, help_if_alone
@@ -64,6 +65,7 @@ app.command()(criteria)
 app.command()(calibrate)
 app.command()(simulate)
 app.command()(compare)
+app.command()(report)
 app.command()(sparsity)
 app.command()(validate)
 app.add_typer(trace.app, name="trace")

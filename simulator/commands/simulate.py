@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 BASELINE = "baseline"
 """The folder of the run without pruning, inside the pruned run's."""
 
+ACCELERATOR_FILE = "accelerator.yaml"
+"""The accelerator that ran, with all changes, as a file to simulate again."""
+
 _MOST = 5
 _BATCHES_PER_WORKER = 3
 
@@ -63,8 +66,8 @@ def simulate(
     """Simulate a network on an accelerator.
 
     Prints DRAM traffic, cycles, energy and utilisation, and writes them in full to --out: report.json, one Parquet
-    table each for layers, traffic, energy, images and their spread, and figures. Figures over several images are
-    means; the spread over them (5th to 95th percentile, worst) is shown below.
+    table each for layers, traffic, energy, schedule, images and their spread, the accelerator as a file, and figures.
+    Figures over several images are means; the spread over them (5th to 95th percentile, worst) is shown below.
 
     With --pruning dynamic the folder holds the pruned run, its folder baseline the run without pruning.
 
@@ -99,7 +102,7 @@ def simulate(
             workers=workers or _workers(found, chosen, batch),
         )
         report = list(reports.values())[-1]
-        written = _write(reports, out, figures)
+        written = _write(reports, out, figures, hardware, changes)
     text = console(stderr=as_json)
     _summarise(reports, found, text)
     text.print(f"\nWritten to {out}: {written}", soft_wrap=True)
@@ -151,12 +154,17 @@ def _workers(trace: "Trace", images: list[int] | None, batch: int) -> int:
     return max(1, min(available_cores(), batches // _BATCHES_PER_WORKER))
 
 
-def _write(reports: "dict[str, Report]", out: Path, figures: bool) -> str:
+def _write(
+    reports: "dict[str, Report]", out: Path, figures: bool, hardware: str, changes: dict[str, Any]
+) -> str:
     """Writes everything, the run asked for into `out` itself; returns in words what was written."""
+    from simulator.commands.settings import settings_yaml
+    from simulator.hardware.load import load_accelerator
     from simulator.report.save import TABLES, save_report
+    from simulator.trace.file import whole_file
 
     *baseline, report = reports.values()
-    what = ["report.json", f"{len(TABLES)} tables (.parquet)"]
+    what = ["report.json", f"{len(TABLES)} tables (.parquet)", ACCELERATOR_FILE]
     old = out / BASELINE
     if baseline:
         save_report(baseline[0], old)
@@ -165,6 +173,8 @@ def _write(reports: "dict[str, Report]", out: Path, figures: bool) -> str:
         for name in ("report.json", *(f"{table}.parquet" for table in TABLES)):
             (old / name).unlink(missing_ok=True)
     save_report(report, out)
+    with whole_file(out / ACCELERATOR_FILE) as temporary:
+        temporary.write_text(settings_yaml(load_accelerator(hardware, changes)), encoding="utf-8")
     if figures:
         from simulator.report.figures import save_figures
 

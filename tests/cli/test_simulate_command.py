@@ -11,6 +11,7 @@ from simulator.report.save import load_report
 from simulator.trace.records import RecordedPruning
 
 TABLES = {"energy.parquet", "images.parquet", "layers.parquet", "schedule.parquet", "spread.parquet", "traffic.parquet"}
+ACCELERATOR = "accelerator.yaml"
 
 
 def written(folder: Path) -> set[str]:
@@ -26,7 +27,7 @@ def test_writes_the_report_that_the_function_returns(run: Run, trace_file: Path,
     out = tmp_path / "out"
     ran = run("simulate", trace_file, "--hardware", "eyeriss", "--out", out, "--no-figures")
     assert (ran.code, ran.err) == (0, "")
-    assert written(out) == {"report.json"} | TABLES
+    assert written(out) == {"report.json", ACCELERATOR} | TABLES
     expected = simulator.simulate(simulator.load_trace(trace_file), "eyeriss")
     report = load_report(out)
     assert report.totals == expected.totals
@@ -41,7 +42,7 @@ def test_the_summary_shows_the_totals(run: Run, trace_file: Path, tmp_path: Path
     assert row(ran.out, "cycles ") == [f"{totals['cycles']:,.0f}"]
     assert row(ran.out, "DRAM traffic") == [f"{totals['dram_bytes'] / 1000:.2f}", "kB"]
     assert "block[0]" in ran.out
-    assert f"Written to {tmp_path}: report.json, 6 tables (.parquet)" in ran.out
+    assert f"Written to {tmp_path}: report.json, 6 tables (.parquet), accelerator.yaml" in ran.out
     assert max(map(len, ran.out.split("Written to")[0].splitlines())) <= 80
 
 
@@ -95,7 +96,7 @@ def test_a_run_without_pruning_removes_the_baseline_of_an_earlier_one(
     run(*common, "--pruning", "dynamic")
     (tmp_path / "baseline" / "notes.txt").touch()
     run(*common)
-    assert written(tmp_path) == {"report.json", "baseline/notes.txt"} | TABLES
+    assert written(tmp_path) == {"report.json", ACCELERATOR, "baseline/notes.txt"} | TABLES
 
 
 def test_json_is_alone_on_stdout(run: Run, trace_file: Path, tmp_path: Path) -> None:

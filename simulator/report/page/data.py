@@ -12,6 +12,7 @@ from simulator.report.figures.per_layer import ARRAY_PARTS, CYCLE_PARTS, TRAFFIC
 from simulator.report.figures.style import subject
 from simulator.report.figures.totals import COMPONENTS
 from simulator.report.page.colours import class_of
+from simulator.report.page.command import simulate_command
 from simulator.report.report import Report
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def page_data(reports: Mapping[str, Report], accelerator_file: str | None = None
         "figures": _figures(reports.values()),
         "runs": [_run(name, report) for name, report in reports.items()],
         "accelerator_file": accelerator_file,
+        "command": simulate_command(list(reports.values())[-1].meta, with_file=accelerator_file is not None),
     }
 
 

@@ -11,8 +11,8 @@ from simulator.report.report import Report
 from simulator.trace.file import whole_file
 
 _ASSETS = Path(__file__).parent / "assets"
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z_]+\.js)";\n', re.M)
-_EXPORT = re.compile(r"^export ", re.M)
+_IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([a-z_]+\.js)";\n', re.M)
+_EXPORT = re.compile(r"^export ((?:async )?(?:function|const) (\w+))", re.M)
 
 
 def save_page(reports: Mapping[str, Report], path: str | Path, accelerator_file: str | None = None) -> Path:
@@ -42,19 +42,25 @@ def page_html(reports: Mapping[str, Report], accelerator_file: str | None = None
 
 
 def page_script() -> str:
-    """The modules of the page in one: each behind those that it imports, without its imports and exports."""
+    """The modules of the page in one: each in a scope of its own, behind those that it imports from."""
     written: dict[str, str] = {}
 
     def write(name: str) -> None:
         if name in written:
             return
         source = (_ASSETS / name).read_text(encoding="utf-8")
-        for imported in _IMPORT.findall(source):
+        for _, imported in _IMPORT.findall(source):
             write(imported)
-        written[name] = _EXPORT.sub("", _IMPORT.sub("", source))
+        body = _EXPORT.sub(r"\1", _IMPORT.sub(lambda found: f"const {{{found[1]}}} = {_scope(found[2])};\n", source))
+        exported = ", ".join(name for _, name in _EXPORT.findall(source))
+        written[name] = f"const {_scope(name)} = (() => {{\n{body}return {{ {exported} }};\n}})();"
 
     write("main.js")
     return "\n".join(written.values())
+
+
+def _scope(name: str) -> str:
+    return f"${Path(name).stem}"
 
 
 def _json_for_html(data: object) -> str:

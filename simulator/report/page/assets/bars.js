@@ -8,8 +8,8 @@ import { legend } from "./legend.js";
 import { drawTotals } from "./totals.js";
 import { dragging, zoomButtons, zoomKey } from "./zoom.js";
 
-const HEIGHT = 330;
-const MARGIN = { left: 58, right: 6, top: 10, bottom: 96 };
+const HEIGHT = 345;
+const MARGIN = { left: 58, right: 6, top: 10, bottom: 112 };
 const count = data.layers.length;
 
 const state = { figure: data.figures[0], hidden: new Set(), from: 0, to: count, at: -1, width: 0 };
