@@ -154,9 +154,7 @@ def _workers(trace: "Trace", images: list[int] | None, batch: int) -> int:
     return max(1, min(available_cores(), batches // _BATCHES_PER_WORKER))
 
 
-def _write(
-    reports: "dict[str, Report]", out: Path, figures: bool, hardware: str, changes: dict[str, Any]
-) -> str:
+def _write(reports: "dict[str, Report]", out: Path, figures: bool, hardware: str, changes: dict[str, Any]) -> str:
     """Writes everything, the run asked for into `out` itself; returns in words what was written."""
     from simulator.commands.settings import settings_yaml
     from simulator.hardware.load import load_accelerator

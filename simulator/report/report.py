@@ -93,7 +93,7 @@ class Report:
 
     @classmethod
     def of_columns(cls, tables: Mapping[str, Columns], meta: Mapping[str, Any]) -> "Report":
-        """The report of tables (layers, traffic, energy, images, spread, schedule) that are given as columns of equal length."""
+        """The report of tables (its own, but for meta) that are given as columns of equal length."""
         report = cls.__new__(cls)
         report.__dict__.update(_columns=dict(tables), meta=meta)
         return report

@@ -75,9 +75,9 @@ def _figures(reports: Iterable[Report]) -> list[dict[str, Any]]:
     """The quantities that bars can show, each with the parts that it is made of and that are not 0 everywhere."""
     reports = list(reports)
     energies = {str(component) for report in reports for component in report.energy["component"]}
-    components = [
-        Part(key, section.name, section.colour) for key, section in COMPONENTS.items() if key in energies
-    ] + [Part(key, key, "") for key in sorted(energies - set(COMPONENTS))]
+    components = [Part(key, section.name, section.colour) for key, section in COMPONENTS.items() if key in energies] + [
+        Part(key, key, "") for key in sorted(energies - set(COMPONENTS))
+    ]
     macs = [{"key": key, "name": name, "colour": colour} for key, name, colour in MAC_PARTS]
     return [
         {"key": "traffic", "name": "DRAM traffic", "unit": "B", "parts": _parts(TRAFFIC_PARTS)},
