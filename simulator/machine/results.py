@@ -1,6 +1,7 @@
 """What one run leaves behind: counters per layer. Plain values; tables are made in `simulator.report`."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from simulator.machine.array_time import ArrayTime
 from simulator.machine.energy import COMPONENTS
@@ -9,6 +10,9 @@ from simulator.machine.traffic import TrafficRow
 from simulator.machine.work import MacCounts
 from simulator.mapping.loops import Loop
 from simulator.trace.records import Layer
+
+if TYPE_CHECKING:
+    from simulator.machine.recording import LayerRecord
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One batch of images through the network."""
+    """One batch of images through the network. records: what happened when, where that was to be recorded."""
 
     images: tuple[int, ...]
     layers: list[LayerResult]
+    records: "tuple[LayerRecord, ...]" = ()

@@ -49,7 +49,7 @@ def _array_cycles(layers: "pd.DataFrame") -> Values:
 def _dram_cycles(layers: "pd.DataFrame") -> Values:
     """Cycles in which DRAM moves data or cannot, because of what it moved before."""
     lost = ("busy", "turnaround", "group", "row", "refresh")
-    return np.sum([_column(layers, f"dram_{name}_cycles") for name in lost], axis=0, dtype=np.float64)
+    return np.asarray(sum(_column(layers, f"dram_{name}_cycles") for name in lost), np.float64)
 
 
 def _column(layers: "pd.DataFrame", name: str) -> Values:
