@@ -61,6 +61,12 @@ def simulate(
         typer.Option("--workers", min=1, metavar="N", help="Processes that share the images; all cores if left out."),
     ] = None,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures.")] = True,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(
+            "--timeline", metavar="FILE.json", help="Also write what happens when, for ui.perfetto.dev; see below."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; all else goes to stderr.")] = False,
 ) -> None:
     """Simulate a network on an accelerator.
@@ -71,6 +77,9 @@ def simulate(
 
     With --pruning dynamic the folder holds the pruned run, its folder baseline the run without pruning.
 
+    --timeline writes trace-event JSON, which ui.perfetto.dev and chrome://tracing open: DRAM streams, DMA requests,
+    buffers, and what the array does or waits for, by layer and tile; of the first batch, with pruning where there is.
+
     \b
     Examples:
       fmapsim simulate squeezenet1_1 --hardware eyeriss --out report
@@ -79,6 +88,8 @@ def simulate(
       fmapsim simulate resnet50 --hardware mine.yaml --out report
       fmapsim simulate my.trace.safetensors --hardware eyeriss --images 0:100 \\
           --workers 2 --out report
+      fmapsim simulate squeezenet1_1 --hardware eyeriss --images 0 --out report \\
+          --timeline timeline.json
     """
     if epsilon is not None and pruning != "dynamic":
         raise InputError("--epsilon belongs to --pruning dynamic")
@@ -90,7 +101,8 @@ def simulate(
             raise InputError(f"--images {images}: trace '{found.name}' holds shapes only, so it has no images")
         chosen = selected_images(images, found.image_count, "--images")
     dynamic = pruning == "dynamic"
-    with output_folder(out), output_folder(out / BASELINE if dynamic else out):
+    places = (out / BASELINE if dynamic else out, out if timeline is None else timeline.parent)
+    with output_folder(out), output_folder(places[0]), output_folder(places[1]):
         reports = _run(
             found,
             hardware,
@@ -100,12 +112,15 @@ def simulate(
             batch=batch,
             changes=changes,
             workers=workers or _workers(found, chosen, batch),
+            timeline=timeline,
         )
         report = list(reports.values())[-1]
         written = _write(reports, out, figures, hardware, changes)
     text = console(stderr=as_json)
     _summarise(reports, found, text)
     text.print(f"\nWritten to {out}: {written}", soft_wrap=True)
+    if timeline is not None:
+        text.print(f"Written to {timeline}: the timeline of {_first_batch(report)}", soft_wrap=True)
     if as_json:
         from simulator.report.save import report_json
 
@@ -123,12 +138,13 @@ def _run(
     batch: int,
     changes: dict[str, Any],
     workers: int,
+    timeline: Path | None,
 ) -> "dict[str, Report]":
     """The report by the accelerator's name, or with dynamic pruning the reports "baseline" and "pruned"."""
     from simulator.api import simulate as run
     from simulator.machine.pruning import DynamicPruning
 
-    def report_of(what: str, asked: DynamicPruning | None) -> "Report":
+    def report_of(what: str, asked: DynamicPruning | None, timeline: Path | None = None) -> "Report":
         with progress(what, "batches") as advance:
             return run(
                 trace,
@@ -138,13 +154,14 @@ def _run(
                 batch=batch,
                 overrides=changes,
                 workers=workers,
+                timeline=timeline,
                 progress=advance,
             )
 
     if not dynamic:
-        report = report_of("simulate", None)
+        report = report_of("simulate", None, timeline)
         return {str(report.meta["accelerator"]): report}
-    pruned = report_of("simulate with pruning", DynamicPruning(epsilon))
+    pruned = report_of("simulate with pruning", DynamicPruning(epsilon), timeline)
     return {BASELINE: report_of("simulate without", None), "pruned": pruned}
 
 
@@ -204,6 +221,11 @@ def _summarise(reports: "dict[str, Report]", trace: "Trace", text: "Console") ->
     shown = min(_MOST, len(report.layers))
     text.print(f"\nThe {shown} layers with most DRAM traffic:" if shown > 1 else "")
     print_table(text, heaviest_layers(reports, _MOST))
+
+
+def _first_batch(report: "Report") -> str:
+    images = report.meta["images"][0]
+    return f"image{'s' if len(images) > 1 else ''} {', '.join(map(str, images))}" if images else "one batch"
 
 
 def _what_ran(report: "Report") -> str:

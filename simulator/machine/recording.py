@@ -28,6 +28,11 @@ class Requested:
     tile: Ints
     moved: Moved
 
+    @property
+    def moves(self) -> npt.NDArray[np.bool_]:
+        """Which of them move anything."""
+        return np.asarray(self.moved.values + self.moved.metadata > 0)
+
 
 @dataclass(frozen=True)
 class LayerRecord:
