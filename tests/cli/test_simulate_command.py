@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +177,17 @@ def test_the_summary_says_where_the_arrays_cycles_went(run: Run, trace_file: Pat
     on_array = totals["compute_cycles"] - totals["vector_cycles"]
     assert f"{100 * totals['array_imbalance_cycles'] / on_array:.1f} % imbalance" in line
     assert line.endswith(f"densities alone say {totals['statistical_error_percent']:+.1f} %"), line
+
+
+def test_a_timeline_is_of_the_first_batch_and_written_on_request(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    arguments = ("simulate", trace_file, "--hardware", "edge-npu", "--images", "1:3", "--no-figures")
+    timeline = tmp_path / "deep" / "timeline.json"
+    ran = run(*arguments, "--out", tmp_path / "out", "--timeline", timeline)
+    assert f"Written to {timeline}: the timeline of image 1\n" in ran.out
+    found = json.loads(timeline.read_text(encoding="utf-8"))
+    assert found["otherData"]["images"] == [1]
+    layers = [event for event in found["traceEvents"] if event["ph"] == "X" and "tiling" in event["args"]]
+    first = load_report(tmp_path / "out").images.iloc[0]
+    assert sum(event["args"]["cycles"] for event in layers) == first["cycles"]
+    assert "cannot be written" in run(*arguments, "--out", tmp_path / "2", "--timeline", timeline / "x.json").mistake()
+    assert not (tmp_path / "2").exists()

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,9 @@ from builders import chain, small_accelerator, with_random_maps
 
 import simulator
 from simulator.hardware.accelerator import Accelerator
-from simulator.hardware.load import load_accelerator
 from simulator.report.report import Report
 from simulator.report.timeline import events, save_timeline
-from simulator.trace.records import Layer
+from simulator.trace.records import Layer, Tensor
 from simulator.trace.shapes import conv_layer, linear_layer
 from simulator.trace.trace import Trace
 
@@ -42,9 +42,11 @@ CASES: dict[str, Any] = {
 }
 
 
-def run(tmp_path: Path, accelerator: Accelerator, trace: Trace | None = None) -> tuple[Report, dict[str, Any]]:
+def run(
+    tmp_path: Path, accelerator: Accelerator, trace: Trace | None = None, pruning: str | None = "dynamic"
+) -> tuple[Report, dict[str, Any]]:
     path = tmp_path / "timeline.json"
-    report = simulator.simulate(trace or network(), accelerator, pruning="dynamic", timeline=path)
+    report = simulator.simulate(trace or network(), accelerator, pruning=pruning, timeline=path)
     return report, json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
 
 
@@ -118,7 +120,7 @@ def test_slices_of_a_track_follow_each_other(case: str, tmp_path: Path) -> None:
             tracks[track].append((start, end, event["name"]))
     for name, slices in tracks.items():
         ordered = sorted(slices, key=lambda of: of[:2])
-        for (_, end, before), (start, _, after) in zip(ordered, ordered[1:], strict=False):
+        for (_, end, before), (start, _, after) in pairwise(ordered):
             assert end <= start, (name, before, after, end, start)
     array = sorted(tracks["array"])
     assert sum(end - start for start, end, _ in array) == max(end for _, end, _ in tracks["layers"])
@@ -151,13 +153,15 @@ def test_watching_changes_nothing(tmp_path: Path) -> None:
     assert watched.layers.equals(alone.layers)
 
 
-def test_layers_that_are_fused_read_on_the_way_out(tmp_path: Path) -> None:
-    """A residual add that is done on the way out reads its other operand while tiles leave."""
-    trace = simulator.load_trace("mobilenet_v2")
-    fused = load_accelerator("eyeriss", {"post_processing.fused": ["add"]})
-    path = tmp_path / "timeline.json"
-    report = simulator.simulate(trace, fused, images=[0], timeline=path)
-    found = json.loads(path.read_text(encoding="utf-8"))
+def test_what_is_read_on_the_way_out_is_a_stream_too(tmp_path: Path) -> None:
+    """A residual add that is done on the way out of one branch reads the other one while tiles leave."""
+    layers = [
+        Layer("stem", "conv", (4, 8, 8), (8, 8, 8), (8, 4, 1, 1), inputs=(0,), output=1),
+        Layer("branch", "conv", (8, 8, 8), (8, 8, 8), (8, 8, 3, 3), padding=(1, 1, 1, 1), inputs=(1,), output=2),
+        Layer("sum", "add", (8, 8, 8), (8, 8, 8), inputs=(1, 2), output=3),
+    ]
+    trace = Trace("residual", layers, [Tensor((4, 8, 8)), *(Tensor((8, 8, 8)) for _ in range(3))])
+    report, found = run(tmp_path, small_accelerator(post_processing__fused=["add"]), trace, pruning=None)
     assert any(event["name"] == "way out" for event in complete(found))
     check_totals(report, found)
 
