@@ -33,6 +33,9 @@ def compare(
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="Also draw figures of the reports into this folder.")
     ] = None,
+    formats: Annotated[
+        str, typer.Option("--formats", metavar="LIST", help="Of --figures: png, svg and pdf, with commas.")
+    ] = "png,svg",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all layers included with --layers.")] = False,
 ) -> None:
     """Compare reports that `fmapsim simulate` wrote.
@@ -44,7 +47,7 @@ def compare(
     \b
     Examples:
       fmapsim compare report/baseline report --layers
-      fmapsim compare eyeriss edge-npu scnn --figures figures
+      fmapsim compare eyeriss edge-npu scnn --figures figures --formats pdf
     """
     from simulator.report.compare import compare_layers, layer_changes
     from simulator.report.save import load_report
@@ -63,7 +66,7 @@ def compare(
         from simulator.report.figures import save_figures
 
         with output_folder(figures):
-            drawn = save_figures(reports, figures)
+            drawn = save_figures(reports, figures, [name.strip() for name in formats.split(",")])
     if as_json:
         print_json(_json(reports, by_layer, changes, quantity))
         return

@@ -111,7 +111,16 @@ def test_figures(run: Run, reports: list[Path], tmp_path: Path) -> None:
     ran = run("compare", *reports[:2], "--figures", tmp_path / "figures")
     drawn = list((tmp_path / "figures").iterdir())
     assert f"{len(drawn)} figures written to" in ran.out
-    assert any(path.suffix == ".svg" for path in drawn)
+    assert {path.suffix for path in drawn} == {".png", ".svg"}
+
+
+def test_figures_for_print(run: Run, reports: list[Path], tmp_path: Path) -> None:
+    run("compare", *reports[:2], "--figures", tmp_path / "figures", "--formats", "pdf")
+    drawn = list((tmp_path / "figures").iterdir())
+    assert {path.suffix for path in drawn} == {".pdf"}
+    assert all(path.read_bytes().startswith(b"%PDF") for path in drawn)
+    wrong = run("compare", *reports[:2], "--figures", tmp_path / "wrong", "--formats", "pdf,gif")
+    assert "figure format 'gif': expected one of png, svg, pdf" in wrong.mistake()
 
 
 def test_names_are_as_long_as_it_takes() -> None:
