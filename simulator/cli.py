@@ -19,6 +19,7 @@ from simulator.commands.prune import prune
 from simulator.commands.quantise import quantise
 from simulator.commands.report import report
 from simulator.commands.simulate import simulate
+from simulator.commands.sparsify import sparsify
 from simulator.commands.sparsity import sparsity
 from simulator.commands.terminal import complain, help_if_alone
 from simulator.commands.validate import validate
@@ -61,6 +62,7 @@ app.command()(networks)
 app.command()(extract)
 app.command()(prune)
 app.command()(quantise)
+app.command()(sparsify)
 app.command()(criteria)
 app.command()(calibrate)
 app.command()(simulate)

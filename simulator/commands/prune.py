@@ -15,10 +15,13 @@ from simulator.commands.pruning import (
     CalibrationOption,
     EvaluateOption,
     LabelsOption,
+    NormsOption,
     SelectOption,
     Subject,
     next_step,
+    restored_statistics,
     subject,
+    train_on,
 )
 from simulator.commands.quantities import macs_text, percent_text, scaled
 from simulator.commands.terminal import console, print_table, printable, progress, table
@@ -81,9 +84,7 @@ def prune(
     trace: Annotated[
         str | None, typer.Option("--trace", metavar="TRACE", help="Of criterion apoz: a recording of the network.")
     ] = None,
-    norms: Annotated[
-        bool, typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images.")
-    ] = True,
+    norms: NormsOption = True,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning on the images.")] = 0,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.01,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn.")] = 0,
@@ -168,7 +169,8 @@ def _run(
     then: After,
 ) -> None:
 
-    from simulator.pruning.static.fine_tuning import Recipe, accuracy, fine_tune, re_estimate_norms
+    from simulator.pruning.static.fine_tuning import Recipe, accuracy
+    from simulator.pruning.static.output_statistics import of_kept
     from simulator.pruning.static.prune import prune as run
     from simulator.pruning.static.storage import save_network
 
@@ -191,14 +193,7 @@ def _run(
         request = dataclasses.replace(request, greedy=dataclasses.replace(request.greedy, evaluate=measured))
 
     def trained(model: "nn.Module", epochs: int, advance: Callable[[int, int], None] | None = None) -> None:
-        assert calibration is not None
-        fine_tune(
-            model,
-            lambda epoch: calibration.shuffled(size, request.settings.seed + epoch),
-            Recipe(epochs, then.learning_rate),
-            steps_per_epoch=-(-calibration.count // size),
-            progress=advance,
-        )
+        train_on(found, model, epochs, then.learning_rate, size, request.settings.seed, advance)
 
     if then.epochs or then.epochs_between:
         assert calibration is not None
@@ -217,8 +212,11 @@ def _run(
         )
     measure("unpruned", found.model.module)
     measure("pruned", pruned.model)
-    if then.norms and calibration is not None and re_estimate_norms(pruned.model, calibration.in_order(size)):
-        measure("batch norm estimated anew", pruned.model)
+    if then.norms and calibration is not None:
+        done = restored_statistics(
+            found, pruned.model, size, lambda dense: of_kept(dense, pruned.prunable, pruned.kept)
+        )
+        measure(done, pruned.model)
     if then.epochs:
         with progress("fine-tune", "epochs") as advance:
             trained(pruned.model, then.epochs, advance)

@@ -1,5 +1,6 @@
-"""What `fmapsim prune` and `fmapsim quantise` share: the network, its images, and the report on what was written."""
+"""What `fmapsim prune`, `quantise` and `sparsify` share: the network, its images, and what follows a change."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,9 +12,12 @@ from simulator.commands.provenance import images_origin, weights_origin
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from simulator.extract.images import ImageSet
     from simulator.extract.weights import LoadedModel
     from simulator.pruning.static.calibration import Calibration
+    from simulator.pruning.static.output_statistics import Moments
 
 CalibrationOption = Annotated[
     Path | None, typer.Option("--calibration", metavar="IMAGES", help="A folder, .tar or .npz of images.")
@@ -27,13 +31,17 @@ SelectOption = Annotated[
 EvaluateOption = Annotated[
     str | None, typer.Option("--evaluate", metavar="IMAGES", help="Which images to measure accuracy on: 500:1000.")
 ]
+NormsOption = Annotated[
+    bool,
+    typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images, folded ones too."),
+]
 
 NEEDED = ("torch", "PIL", "torch_pruning")
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to prune or quantise, and the images to look at and to judge it on, None where there are none."""
+    """A network to make smaller, and the images to look at and to judge it on, None where there are none."""
 
     network: str
     model: "LoadedModel"
@@ -89,6 +97,51 @@ def subject(
 def _check_classes(model: "LoadedModel", images: "ImageSet") -> None:
     if model.num_classes is not None:
         images.check_labels(model.num_classes)
+
+
+def train_on(
+    subject: Subject,
+    model: "nn.Module",
+    epochs: int,
+    learning_rate: float,
+    batch_size: int,
+    seed: int,
+    advance: Callable[[int, int], None] | None = None,
+) -> None:
+    """Fine-tunes `model`, in place, on the images to look at."""
+    from simulator.pruning.static.fine_tuning import Recipe, fine_tune
+
+    images = subject.calibration
+    assert images is not None
+    images.need_labels("fine-tuning")
+    fine_tune(
+        model,
+        lambda epoch: images.shuffled(batch_size, seed + epoch),
+        Recipe(epochs, learning_rate),
+        steps_per_epoch=-(-images.count // batch_size),
+        progress=advance,
+    )
+
+
+def restored_statistics(
+    subject: Subject,
+    model: "nn.Module",
+    batch_size: int,
+    of_kept: "Callable[[Mapping[str, Moments]], Mapping[str, Moments]]" = dict,
+) -> str:
+    """Estimates batch norms of `model` anew on the images to look at, in place, or does what amounts to it where they
+    are folded; returns what was done. of_kept: the moments of the channels that are left, of those of the network."""
+    from simulator.pruning.static.fine_tuning import re_estimate_norms
+    from simulator.pruning.static.output_statistics import has_norms, output_statistics, restore_statistics
+
+    images = subject.calibration
+    assert images is not None
+    if has_norms(model):
+        re_estimate_norms(model, images.in_order(batch_size))
+        return "batch norm estimated anew"
+    dense = output_statistics(subject.model.module, images.in_order(batch_size))
+    restore_statistics(model, images.in_order(batch_size), of_kept(dense))
+    return "statistics of folded batch norm restored"
 
 
 def next_step(subject: Subject, written: list[Path]) -> str:

@@ -1,5 +1,6 @@
 """`fmapsim quantise`: weights at few bits, by channel, by layer, or all alike."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,14 +13,17 @@ from simulator.commands.pruning import (
     CalibrationOption,
     EvaluateOption,
     LabelsOption,
+    NormsOption,
     SelectOption,
     Subject,
     next_step,
+    restored_statistics,
     subject,
 )
 from simulator.commands.quantities import percent_text
 from simulator.commands.terminal import console, print_table, printable, progress, table
 from simulator.errors import InputError
+from simulator.hardware.units import BYTE_UNITS, parse_quantity
 
 if TYPE_CHECKING:
     from simulator.pruning.static.quantisation.quantise import QuantisationRequest
@@ -32,16 +36,24 @@ def quantise(
     context: typer.Context,
     network: NetworkArgument,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The quantised network to write (.safetensors).")],
-    bits: Annotated[float, typer.Option("--bits", metavar="MEAN", help="Bits per weight on average, at most.")],
+    bits: Annotated[
+        float | None, typer.Option("--bits", metavar="MEAN", help="Bits per weight on average, at most.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--size", metavar="BYTES", help="Instead of --bits: what all parameters may take, '1.5 MiB'."),
+    ] = None,
     scheme: Annotated[
-        str, typer.Option("--scheme", metavar="NAME", help="intra (by channel), inter (by layer) or fixed.")
+        str,
+        typer.Option("--scheme", metavar="NAME", help="intra (by channel), inter (by layer), free (both) or fixed."),
     ] = "intra",
     quantiser: Annotated[
         str, typer.Option("--quantiser", metavar="NAME", help="kmeans (shared values) or uniform (symmetric steps).")
     ] = "kmeans",
     widths: Annotated[str, typer.Option("--widths", metavar="LIST", help="Widths that may be used.")] = "1,2,3,4,8",
     scores: Annotated[
-        str, typer.Option("--scores", metavar="NAME", help="What weighs a channel's error in intra: di or equal.")
+        str,
+        typer.Option("--scores", metavar="NAME", help="What weighs a channel's error in intra and free: di or equal."),
     ] = "di",
     calibration: CalibrationOption = None,
     labels: LabelsOption = None,
@@ -55,9 +67,7 @@ def quantise(
     rho: Annotated[float, typer.Option("--rho", help="Of scores di: the ridge.")] = 0.1,
     batches: Annotated[int, typer.Option("--batches", help="Batches that di looks at.")] = 10,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Images in a batch.")] = 128,
-    norms: Annotated[
-        bool, typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images.")
-    ] = True,
+    norms: NormsOption = True,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn.")] = 0,
 ) -> None:
     """Quantise the weights of a network (needs PyTorch).
@@ -75,12 +85,15 @@ def quantise(
     """
     need_torch("quantisation", NEEDED)
     from simulator.pruning.static.criteria.criterion import Settings
-    from simulator.pruning.static.quantisation.quantise import QuantisationRequest
+    from simulator.pruning.static.quantisation.quantise import QuantisationRequest, mean_bits_for
     from simulator.pruning.static.storage import checked_out
 
     out = checked_out(out)
+    if (bits is None) == (budget is None):
+        raise InputError("quantise needs --bits or --size, and only one of them")
+    size = None if budget is None else _parsed_size(budget)
     request = QuantisationRequest(
-        bits,
+        8 if bits is None else bits,
         scheme,  # type: ignore[arg-type]
         quantiser,
         _parsed_widths(widths),
@@ -90,9 +103,19 @@ def quantise(
     )
     with output_folder(out.parent):
         found = subject(network, weights, calibration, labels, select, evaluate)
+        if size is not None:
+            mean = mean_bits_for(found.model.module, request.layers, 8 * size)
+            request = dataclasses.replace(request, mean_bits=int(mean) if scheme == "fixed" else mean)
         command = command_line(context, _PATHS)
         about = {"command": command, "network": network_name(network), **found.origin, **made_by()}
         _run(found, request, out, about, norms)
+
+
+def _parsed_size(text: str) -> int:
+    try:
+        return int(parse_quantity(text, BYTE_UNITS, "a size", "1.5 MiB"))
+    except ValueError as error:
+        raise InputError(f"--size: {error}") from None
 
 
 def _parsed_widths(text: str) -> tuple[int, ...]:
@@ -104,7 +127,7 @@ def _parsed_widths(text: str) -> tuple[int, ...]:
 
 def _run(found: Subject, request: "QuantisationRequest", out: Path, about: dict[str, Any], norms: bool) -> None:
     from simulator.machine.kernels import WIDTH_INDEX_BITS
-    from simulator.pruning.static.fine_tuning import accuracy, re_estimate_norms
+    from simulator.pruning.static.fine_tuning import accuracy
     from simulator.pruning.static.quantisation.quantise import overhead_bits, size_bits
     from simulator.pruning.static.quantisation.quantise import quantise as run
     from simulator.pruning.static.storage import save_network
@@ -114,7 +137,7 @@ def _run(found: Subject, request: "QuantisationRequest", out: Path, about: dict[
         small = run(found.model.module, request, found.calibration)
         advance(1, 1)
     if norms and found.calibration is not None:
-        re_estimate_norms(small, found.calibration.in_order(size))
+        restored_statistics(found, small, size)
     measurements = {}
     if judges is not None:
         for what, model in (("unquantised", found.model.module), ("quantised", small)):
@@ -124,7 +147,7 @@ def _run(found: Subject, request: "QuantisationRequest", out: Path, about: dict[
     text = console()
     text.print(
         f"{printable(found.model.name)}: scheme {request.scheme}, {request.mean_bits:g} bits on average, "
-        f"quantiser {request.quantiser}" + (f", scores {request.scores}" if request.scheme == "intra" else "")
+        f"quantiser {request.quantiser}" + (f", scores {request.scores}" if request.scheme in ("intra", "free") else "")
     )
     sizes = table([""], ["MiB"])
     for label, bits in (

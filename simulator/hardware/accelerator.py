@@ -133,7 +133,7 @@ class Accelerator(Section):
     @property
     def macs(self) -> int:
         """MACs per cycle at full use, at the precision of the operands."""
-        return self.array.macs * self.array.lanes_at(max(self.precision.ifm, self.precision.kernel))
+        return self.array.macs * self.array.lanes_at(self.precision.ifm, self.precision.kernel)
 
     @property
     def cycle_ps(self) -> float:

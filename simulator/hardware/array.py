@@ -36,10 +36,17 @@ class Unroll(Section):
 
 
 class PrecisionMacs(Section):
-    """MACs that a PE does in a cycle on operands of up to `bits`."""
+    """MACs that a PE does in a cycle on operands of up to `bits`; with `kernel`, on kernels of up to that width and
+    feature maps of up to `bits`. mac: the energy of each, that of `energy` unless named."""
 
     bits: Bits
     macs: Positive
+    kernel: Bits | None = None
+    mac: Picojoules | None = None
+
+    def holds(self, ifm: int, kernel: int) -> bool:
+        """Whether operands of these widths fit."""
+        return ifm <= self.bits and kernel <= (self.bits if self.kernel is None else self.kernel)
 
 
 class Zeros(Section):
@@ -88,7 +95,8 @@ class Array(Section):
     fold_load_rows, for `timing: pipelined` of weight- and input-stationary arrays: rows of the operand that stays which
     enter the array in a cycle.
     macs_by_bits: MACs that a PE does in a cycle on operands of at most so many bits, as a dot product over channels
-    ([{bits: 8 bit, macs: 2}], 1 where none is wide enough); the wider of IFM and kernel counts.
+    ([{bits: 8 bit, macs: 2}], 1 where none is wide enough); an entry with `kernel` bounds both operands apart. Of those
+    that hold a layer's operands the one with most MACs counts; kernels of several widths run width by width.
     fold_stride, for `dataflow: spatial`: convolutions with stride U work on C·U² channels and 1/U of the kernel
     positions each way (space to depth). winograd, for `dataflow: spatial`: 3×3 convolutions with stride 1 run as
     F(2×2, 3×3) (Lavin and Gray, CVPR 2016) where that is faster: 16 multiplications for four outputs instead of 36, on
@@ -127,10 +135,21 @@ class Array(Section):
         """Multipliers in all arrays: MACs per cycle at full use and the widest operands."""
         return self.rows * self.columns * self.macs_per_pe * self.count
 
-    def lanes_at(self, bits: int) -> int:
-        """MACs of a PE in a cycle on operands of `bits`, over those on the widest; 1 where the file says nothing."""
-        fitting = [(entry.bits, entry.macs) for entry in self.macs_by_bits if entry.bits >= bits]
-        return min(fitting)[1] if fitting else 1
+    def _at(self, ifm: int, kernel: int) -> PrecisionMacs | None:
+        """The fastest entry that holds operands of these widths."""
+        fitting = [entry for entry in self.macs_by_bits if entry.holds(ifm, kernel)]
+        return max(fitting, key=lambda entry: entry.macs) if fitting else None
+
+    def lanes_at(self, ifm: int, kernel: int) -> int:
+        """MACs of a PE in a cycle on operands of so many bits, over those on the widest; 1 where the file says
+        nothing."""
+        entry = self._at(ifm, kernel)
+        return 1 if entry is None else entry.macs
+
+    def mac_energy(self, ifm: int, kernel: int, otherwise: float) -> float:
+        """Picojoules of a MAC on operands of so many bits; `otherwise` where the file says nothing."""
+        entry = self._at(ifm, kernel)
+        return otherwise if entry is None or entry.mac is None else entry.mac
 
     @property
     def keeps_kernels(self) -> bool:

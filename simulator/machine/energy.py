@@ -62,6 +62,7 @@ def layer_energy(
     buffer_bytes: Mapping[tuple[Operand, str], int],
     on_chip_bytes: tuple[int, int],
     pads: PadCounts,
+    mac_pj: float,
     performed: int,
     gated: int,
     vector_elements: int,
@@ -72,8 +73,9 @@ def layer_energy(
 ) -> dict[str, float]:
     """Picojoules of each of COMPONENTS.
 
-    dram_pj is what DRAM takes without its background power. buffer_bytes is keyed by (operand, "read" or "write"),
-    on_chip_bytes (read, written) are those of feature maps that stay on chip.
+    dram_pj is what DRAM takes without its background power, mac_pj one MAC at the widths of the layer's operands.
+    buffer_bytes is keyed by (operand, "read" or "write"), on_chip_bytes (read, written) are those of feature maps that
+    stay on chip.
     Milliwatts times picoseconds are femtojoules.
     """
     energy = accelerator.energy
@@ -89,7 +91,7 @@ def layer_energy(
     )
     result["scratch_pads"] = _pad_energy(accelerator, pads)
     result["array_network"] = pads.psum_hops * energy.hop
-    result["mac"] = performed * energy.mac
+    result["mac"] = performed * mac_pj
     result["mac_gated"] = gated * energy.mac_gated
     result["post_processing"] = vector_elements * energy.post_processing
     result["pruning_unit"] = compared * energy.compare + accumulated * energy.accumulate

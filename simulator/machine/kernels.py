@@ -19,6 +19,7 @@ from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.dram import RunTable
 from simulator.machine.feature_map import StoredTiles
+from simulator.mapping.precision import computed_widths
 from simulator.mapping.schedule import LayerSchedule
 
 Ints = npt.NDArray[np.int64]
@@ -131,7 +132,7 @@ def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools 
 
 def _compressed_tiles(schedule: LayerSchedule, accelerator: Accelerator, kernel_nonzero: Bools | None) -> StoredTiles:
     codec = codec_of(accelerator.compression.kernel.codec)
-    bits = schedule.nest.computed_kernel_bits(accelerator.precision.kernel)
+    bits = max(computed_widths(schedule.nest, accelerator))
     raw_fallback = falls_back(codec, accelerator.compression.kernel.raw_fallback, on_its_own=True)
     shape = schedule.groups.count, schedule.outputs.count, schedule.channels.count
     elements, index_bits, all_bits = np.zeros((3, *shape), np.int64)

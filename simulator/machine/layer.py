@@ -47,6 +47,7 @@ from simulator.mapping.dataflow import dataflow_of
 from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses, ceil_div
 from simulator.mapping.fusion import Stage
 from simulator.mapping.loops import loops_of
+from simulator.mapping.precision import mac_energy
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer
 
@@ -86,6 +87,7 @@ class PreparedLayer:
             buffer_bytes=buffer_bytes(self.traffic),
             on_chip_bytes=on_chip_bytes(self.traffic),
             pads=self.pads,
+            mac_pj=mac_energy(self.schedule.nest, accelerator),
             performed=self.macs.performed,
             gated=self.macs.gated,
             vector_elements=self.vector_elements,

@@ -12,6 +12,7 @@ from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.latency import Time
 from simulator.mapping.loop_nest import LoopNest
+from simulator.mapping.precision import mac_energy
 from simulator.mapping.tiles import Floats, Tiles
 from simulator.mapping.traffic import Reuse, Traffic, ifm_fetched_elements
 
@@ -38,7 +39,11 @@ def layer_energy_pj(
     total = total + _dma_side(nest, accelerator, tile, storage, loads)
     if nest.unit == "vector":
         return total + _vector_side(nest, accelerator, tile, storage)
-    return total + _array_side(nest, accelerator, dataflow, tile, sizes) + nest.multiplications * energy.mac
+    return (
+        total
+        + _array_side(nest, accelerator, dataflow, tile, sizes)
+        + nest.multiplications * mac_energy(nest, accelerator)
+    )
 
 
 def _dma_side(nest: LoopNest, accelerator: Accelerator, tile: Tiles, storage: Storage, loads: Reuse) -> Floats:

@@ -50,10 +50,6 @@ class LoopNest:
             return widest
         return sum(min(bits, widest) for bits in self.kernel_bits) / len(self.kernel_bits)
 
-    def computed_kernel_bits(self, widest: int) -> int:
-        """Bits of the widest weight, at which the array runs the layer."""
-        return min(widest, max(self.kernel_bits, default=widest))
-
     @property
     def macs(self) -> int:
         """Multiply-accumulates of a dense run, 0 on the vector unit."""

@@ -32,16 +32,6 @@ def nonzeros(packed: Packed) -> Counts:
     return counts
 
 
-def union(first: Packed, second: Packed) -> Packed:
-    """Where at least one of two maps of the same shape is not zero (an element-wise sum's superset)."""
-    return first | second
-
-
-def intersection(first: Packed, second: Packed) -> Packed:
-    """Where both maps are not zero (an element-wise product's map)."""
-    return first & second
-
-
 @dataclass(frozen=True)
 class BoxCounts:
     """Prefix sums of one map, so that the non-zeros of any box cost four look-ups per channel.
@@ -105,9 +95,3 @@ def row_runs(mask: Bools) -> Runs:
     row, start = np.nonzero(steps == 1)
     _, stop = np.nonzero(steps == -1)
     return Runs(row, start, stop - start)
-
-
-def kernel_nonzeros_per_position(nonzero: Bools) -> Counts:
-    """How many output channels have a non-zero weight at each (c, r, s): shape [C, R, S] of a [K, C, R, S] map."""
-    counts: Counts = nonzero.sum(axis=0, dtype=np.int64)
-    return counts

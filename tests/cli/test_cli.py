@@ -17,6 +17,7 @@ COMMANDS = (
     "extract",
     "prune",
     "quantise",
+    "sparsify",
     "criteria",
     "calibrate",
     "sparsity",

@@ -1,4 +1,4 @@
-"""`fmapsim prune`, `quantise` and `criteria`, from a network and images to a trace that simulates."""
+"""`fmapsim prune`, `quantise`, `sparsify` and `criteria`, from a network and images to a trace that simulates."""
 
 import importlib
 import json
@@ -143,6 +143,10 @@ def test_quantised_widths_reach_the_trace(run: Run, workshop: Path) -> None:
     result = run("quantise", "net.json", "--bits", 3, *images, "--out", "three")
     assert result.code == 0, result.err
     assert "scheme intra, 3 bits on average" in result.out
+    sized = run("quantise", "net.json", "--size", "3 KiB", "--scheme", "free", *images, "--out", "sized")
+    assert sized.code == 0, sized.err
+    neither = run("quantise", "net.json", "--out", "neither")
+    assert (neither.code, "needs --bits or --size" in neither.err) == (2, True)
     assert run("extract", "three.json", "--images", "images.npz", "--select", "0:2", "--out", "three").code == 0
     for layer in load_trace(workshop / "three.trace.safetensors").layers:
         if layer.kernel:
@@ -152,6 +156,25 @@ def test_quantised_widths_reach_the_trace(run: Run, workshop: Path) -> None:
     for node in json.loads((workshop / "both.json").read_text(encoding="utf-8"))["nodes"]:
         if node["op"] == "conv":
             assert len(node["kernel_bits"]) == node["out_ch"]
+
+
+@pytest.mark.parametrize(("pattern", "share"), [("magnitude 0.5", 0.5), ("2:4", 0.5), ("block 2x2 0.25", 0.25)])
+def test_zero_weights_reach_the_trace(run: Run, workshop: Path, pattern: str, share: float) -> None:
+    images = ("--calibration", "images.npz", "--select", "0:30", "--evaluate", "30:40")
+    epochs = ("--epochs", 1) if pattern == "2:4" else ()
+    result = run("sparsify", "net.json", "--pattern", pattern, *images, *epochs, "--out", "sparse")
+    assert result.code == 0, result.err
+    expected = "fine-tuned for 1 epochs" if epochs else "statistics of folded batch norm restored"
+    assert f"top-1 {expected}" in result.out
+    assert run("extract", "sparse.json", "--images", "images.npz", "--select", "0:2", "--out", "sparse").code == 0
+    trace = load_trace(workshop / "sparse.trace.safetensors")
+    weights = zeros = 0
+    for number, layer in enumerate(trace.layers):
+        if layer.kernel and layer.kernel[1] % 4 == 0:
+            nonzero = trace.kernel_nonzero(number)
+            weights, zeros = weights + nonzero.size, zeros + int((~nonzero).sum())
+    assert weights
+    assert zeros / weights == pytest.approx(share, abs=0.06)
 
 
 def test_criteria_are_listed(run: Run) -> None:
@@ -185,6 +208,9 @@ def test_criteria_are_listed(run: Run) -> None:
         (("prune", "net.json", "--structure", "given", "--widths", "net.safetensors"), "holds no widths"),
         (("prune", "nothing.json", "--budget", "macs 0.5"), "nothing.json"),
         (("prune", "net.json", "--budget", "macs 0.5", "--rho", 0), "rho is 0"),
+        (("sparsify", "net.json", "--pattern", "most"), "pattern 'most', expected 'magnitude 0.6'"),
+        (("sparsify", "net.json", "--pattern", "4:2"), "4:2 weights, expected N of 1..M"),
+        (("sparsify", "net.json", "--pattern", "2:4", "--epochs", 1), "--epochs needs images"),
         (("quantise", "net.json", "--bits", 0.5), "less than the least width"),
         (("quantise", "net.json", "--bits", 3), "criterion di looks at feature maps"),
         (("quantise", "net.json", "--bits", 3, "--scheme", "odd"), "unknown scheme 'odd'"),

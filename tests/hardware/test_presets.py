@@ -15,6 +15,7 @@ PRESETS = preset_names()
 DRAMS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in (FOLDER / "dram").rglob("*.yaml"))
 
 MACS_PER_CYCLE = {
+    "bit-fusion": 512,
     "brick-skipping": 2048,
     "cnvlutin": 4096,
     "edge-npu": 2048,

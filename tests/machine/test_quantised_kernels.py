@@ -1,4 +1,4 @@
-"""Kernels of their own widths: bytes that move, the index of widths, and cycles at the width of the widest."""
+"""Kernels of their own widths: bytes that move, the index of widths, and cycles and energy by width."""
 
 import dataclasses
 
@@ -18,6 +18,7 @@ from simulator.trace.trace import Trace, load_trace
 
 LAYER = conv_layer("conv", (12, 6, 6), 10, (3, 3), padding=1, groups=2)
 WIDTHS = (2, 3, 8, 1, 4, 16, 16, 2, 5, 3)
+ROOMY = {f"buffers__{operand}__capacity": "256 KiB" for operand in ("ifm", "kernel", "ofm")}
 
 
 def quantised(*widths: int, layer: Layer = LAYER) -> Trace:
@@ -79,8 +80,7 @@ def test_one_width_needs_no_index() -> None:
 def test_bytes_over_dram_follow_the_widths() -> None:
     layer = conv_layer("conv", (64, 4, 4), 64, (3, 3), padding=1)
     widths = {"16": (16,) * 64, "8": (8,) * 64, "2": (2,) * 64, "2 and 8": (2, 8) * 32, "32": (32,) * 64}
-    roomy = {f"buffers__{operand}__capacity": "256 KiB" for operand in ("ifm", "kernel", "ofm")}
-    accelerator = small_accelerator(**roomy, dram__burst="1 B", mapping__objective="dram_bytes")
+    accelerator = small_accelerator(**ROOMY, dram__burst="1 B", mapping__objective="dram_bytes")
     maps = 64 * 16 * 2 * 2
     for name, bits in widths.items():
         moved = simulate(quantised(*bits, layer=layer), accelerator).totals["dram_bytes"]
@@ -91,21 +91,50 @@ def test_bytes_over_dram_follow_the_widths() -> None:
     assert unquantised == simulate(quantised(*[16] * 64, layer=layer), accelerator).totals["dram_bytes"]
 
 
-def test_an_array_of_variable_precision_runs_at_the_widest_weight() -> None:
+def test_an_array_of_variable_precision_runs_width_by_width() -> None:
     """8-bit feature maps: kernels of 8 bits and less take the rate of 8 bits, wider ones that of 16."""
     accelerator = small_accelerator(
         precision={"ifm": "8 bit", "kernel": "16 bit", "ofm": "8 bit", "psum": "32 bit"},
         array__macs_by_bits=[{"bits": "16 bit", "macs": 1}, {"bits": "8 bit", "macs": 4}],
         dram__bandwidth="1000 GB/s",
+        **ROOMY,
     )
-    layer = conv_layer("conv", (64, 8, 8), 8, (3, 3), padding=1)
+    layer = conv_layer("conv", (64, 8, 8), 32, (3, 3), padding=1)
     cycles = {
         bits: simulate(quantised(*bits, layer=layer), accelerator).totals["compute_cycles"]
-        for bits in ((16,) * 8, (8,) * 8, (2,) * 8, (2,) * 7 + (12,))
+        for bits in ((16,) * 32, (8,) * 32, (2,) * 32, (2,) * 16 + (12,) * 16)
     }
-    assert cycles[(16,) * 8] == cycles[(2,) * 7 + (12,)]
-    assert cycles[(8,) * 8] == cycles[(2,) * 8]
-    assert cycles[(16,) * 8] == pytest.approx(4 * cycles[(8,) * 8], rel=0.01)
+    wide, narrow, _, mixed = cycles.values()
+    assert cycles[(8,) * 32] == cycles[(2,) * 32]
+    assert wide == pytest.approx(4 * narrow, rel=0.01)
+    assert mixed == pytest.approx((wide + narrow) / 2, rel=0.05), cycles
+
+
+def test_narrow_kernels_take_less_energy_and_time_beside_wide_feature_maps() -> None:
+    """Entries that bound both operands apart: halving the kernel's width doubles the MACs and halves their energy."""
+    entries = [
+        {"bits": "8 bit", "kernel": f"{bits} bit", "macs": 8 // bits, "mac": f"{bits / 8} pJ"} for bits in (8, 4, 2)
+    ]
+    accelerator = small_accelerator(
+        precision={"ifm": "8 bit", "kernel": "8 bit", "ofm": "8 bit", "psum": "32 bit"},
+        array__macs_by_bits=entries,
+        dram__bandwidth="1000 GB/s",
+        **ROOMY,
+        energy__mac="1 pJ",
+    )
+    layer = conv_layer("conv", (64, 8, 8), 32, (3, 3), padding=1)
+    found = {}
+    for bits in ((8,) * 32, (4,) * 32, (2,) * 32, (3,) * 32, (2,) * 8 + (4,) * 8 + (8,) * 16):
+        report = simulate(quantised(*bits, layer=layer), accelerator)
+        energy = report.energy[report.energy.component == "mac"].energy_pj.sum() / report.totals["macs_performed"]
+        found[bits] = report.totals["compute_cycles"], energy
+    eight, four, two, three, mixed = found.values()
+    assert eight[0] == pytest.approx(2 * four[0], rel=0.01)
+    assert four[0] == pytest.approx(2 * two[0], rel=0.01)
+    assert three == four
+    assert [energy for _, energy in (eight, four, two)] == [1, 0.5, 0.25]
+    assert mixed[1] == pytest.approx(0.25 * 0.25 + 0.25 * 0.5 + 0.5 * 1)
+    assert mixed[0] == pytest.approx(two[0] * (0.25 + 0.25 * 2 + 0.5 * 4), rel=0.05), found
 
 
 def test_compressed_kernels_take_one_width() -> None:

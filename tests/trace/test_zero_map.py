@@ -24,14 +24,6 @@ def test_nonzeros_per_feature_map(nonzero: np.ndarray) -> None:
     assert zero_map.nonzeros(zero_map.pack(nonzero)).tolist() == expected
 
 
-@given(st.data(), hnp.array_shapes(min_dims=3, max_dims=3, max_side=7))
-def test_union_and_intersection(data: st.DataObject, shape: tuple[int, ...]) -> None:
-    first, second = (data.draw(hnp.arrays(np.bool_, shape)) for _ in range(2))
-    packed = zero_map.pack(first), zero_map.pack(second)
-    assert np.array_equal(zero_map.unpack(zero_map.union(*packed), *shape[1:]), first | second)
-    assert np.array_equal(zero_map.unpack(zero_map.intersection(*packed), *shape[1:]), first & second)
-
-
 @given(maps, st.integers(-2, 9), st.integers(-2, 11), st.integers(-2, 9), st.integers(-2, 11))
 def test_box_counts_even_over_the_edge(nonzero: np.ndarray, top: int, bottom: int, left: int, right: int) -> None:
     counted = zero_map.BoxCounts.of(nonzero).count(top, bottom, left, right)
@@ -69,12 +61,3 @@ def test_row_runs_rebuild_the_mask(mask: np.ndarray) -> None:
         assert start + length == mask.shape[1] or not mask[row, start + length]  # and on the right
         rebuilt[row, start : start + length] = True
     assert np.array_equal(rebuilt, mask)
-
-
-def test_kernel_nonzeros_per_position() -> None:
-    kernel = np.zeros((4, 2, 3, 3), np.bool_)
-    kernel[1:3, 0, 1, 1] = True
-    counts = zero_map.kernel_nonzeros_per_position(kernel)
-    assert counts.shape == (2, 3, 3)
-    assert counts[0, 1, 1] == 2
-    assert counts.sum() == 2

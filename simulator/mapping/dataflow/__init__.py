@@ -5,12 +5,14 @@ from collections.abc import Callable
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.array import Array
 from simulator.mapping.dataflow.base import Dataflow, TileSizes
+from simulator.mapping.dataflow.mixed_widths import MixedWidths
 from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.dataflow.several import SeveralArrays
 from simulator.mapping.dataflow.spatial import Spatial
 from simulator.mapping.dataflow.systolic import InputStationary, OutputStationary, WeightStationary
 from simulator.mapping.dataflow.zero_skipping import ZeroSkipping
 from simulator.mapping.loop_nest import LoopNest
+from simulator.mapping.precision import computed_widths
 
 _DATAFLOWS: dict[str, Callable[[Array, int], Dataflow]] = {
     "spatial": Spatial,
@@ -25,11 +27,19 @@ _DATAFLOWS: dict[str, Callable[[Array, int], Dataflow]] = {
 def dataflow_of(accelerator: Accelerator, nest: LoopNest | None = None) -> Dataflow:
     """How the arrays of an accelerator work, at the precision of its operands; with `nest`, on that layer.
 
-    Quantised kernels run at the width of the widest of them, or at the accelerator's where that is less.
+    Kernels of several widths run width by width where the array is faster on some of them, and at the widest where it
+    skips zeros.
     """
     array, precision = accelerator.array, accelerator.precision
-    kernel = precision.kernel if nest is None else nest.computed_kernel_bits(precision.kernel)
-    one = _DATAFLOWS[array.dataflow](array, array.lanes_at(max(precision.ifm, kernel)))
+    widths = {precision.kernel: 1} if nest is None else computed_widths(nest, accelerator)
+    by_lanes: dict[int, int] = {}
+    for bits, channels in widths.items():
+        lanes = array.lanes_at(precision.ifm, bits)
+        by_lanes[lanes] = by_lanes.get(lanes, 0) + channels
+    if "skip" in (array.zeros.ifm, array.zeros.kernel):
+        by_lanes = {min(by_lanes): sum(by_lanes.values())}
+    parts = [(_DATAFLOWS[array.dataflow](array, lanes), by_lanes[lanes]) for lanes in sorted(by_lanes, reverse=True)]
+    one = parts[0][0] if len(parts) == 1 else MixedWidths(parts)
     return one if array.count == 1 else SeveralArrays(one, array.count, array.split)
 
 

@@ -1,5 +1,6 @@
 """Quantised weights have few values, widths keep to their budget, and the trace knows them."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -14,7 +15,13 @@ from simulator.extract.networks.registry import network_spec
 from simulator.pruning.static.calibration import Calibration
 from simulator.pruning.static.criteria.criterion import Settings
 from simulator.pruning.static.quantisation.allocation import allocate
-from simulator.pruning.static.quantisation.quantise import QuantisationRequest, overhead_bits, quantise, size_bits
+from simulator.pruning.static.quantisation.quantise import (
+    QuantisationRequest,
+    mean_bits_for,
+    overhead_bits,
+    quantise,
+    size_bits,
+)
 from simulator.pruning.static.quantisation.quantisers import QUANTISERS, k_means, relative_errors, uniform_symmetric
 
 SHAPE = (3, 12, 12)
@@ -89,7 +96,7 @@ def test_published_sizes() -> None:
     assert size_bits(model, other_bits=2) / MIB == pytest.approx(6.09, abs=0.005)
 
 
-@pytest.mark.parametrize("scheme", ["intra", "inter", "fixed"])
+@pytest.mark.parametrize("scheme", ["intra", "inter", "free", "fixed"])
 @pytest.mark.parametrize("quantiser", QUANTISERS)
 def test_the_mean_width_is_kept(scheme: str, quantiser: str) -> None:
     model = warmed(Plain())
@@ -108,7 +115,7 @@ def test_the_mean_width_is_kept(scheme: str, quantiser: str) -> None:
             assert len(row.unique()) <= 2**width, name
         if scheme == "intra":
             assert 2 < sum(widths) / len(widths) <= 3
-        else:
+        elif scheme != "free":
             assert len(set(widths)) == 1
     weights = sum(p.numel() for p in model.parameters() if p.dim() > 1)
     assert bits <= 3 * weights
@@ -116,6 +123,33 @@ def test_the_mean_width_is_kept(scheme: str, quantiser: str) -> None:
     others = sum(p.numel() for p in model.parameters() if p.dim() == 1)
     assert size_bits(small) == bits + 32 * others
     assert model.get_submodule("features.0").weight is not small.get_submodule("features.0").weight
+
+
+def test_a_size_is_a_mean_width() -> None:
+    model = Plain()
+    quantised = quantise(model, QuantisationRequest(4, "fixed"))
+    assert mean_bits_for(model, ("*",), size_bits(quantised)) == pytest.approx(4)
+    with pytest.raises(InputError, match="leaves nothing for the weights: all other parameters take"):
+        mean_bits_for(model, ("*",), 8)
+
+
+def test_layers_that_err_more_get_more_bits() -> None:
+    """Free widths never lose more, by layers' mean errors, than one width for all at the same size."""
+    model = warmed(Plain())
+
+    @torch.no_grad()
+    def loss(small: torch.nn.Module) -> float:
+        total = 0.0
+        for name, layer in model.named_modules():
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+                error = (small.get_submodule(name).weight - layer.weight).flatten(1).square().sum(1)  # type: ignore[operator,union-attr]
+                total += float((error / layer.weight.flatten(1).square().sum(1)).mean())
+        return total
+
+    request = QuantisationRequest(3, "free", "uniform", scores="equal")
+    free, fixed = (quantise(model, dataclasses.replace(request, scheme=name)) for name in ("free", "fixed"))  # type: ignore[arg-type]
+    assert loss(free) < loss(fixed)
+    assert size_bits(free) <= size_bits(fixed)
 
 
 def test_channels_that_matter_get_more_bits() -> None:

@@ -2,8 +2,10 @@
 
 intra: widths differ between the output channels of a layer, and every layer has the same mean. A channel's loss at a
 width is its DI score times the relative error of its weights: the score says what losing the channel costs, which is an
-error of 1. inter: one width per layer, by the relative errors alone. fixed: one width for all. The paper gives the idea
-of the first (Hou and Kung 2020, DI as the metric of precision within a layer), not an algorithm; this one is ours.
+error of 1. inter: one width per layer, by the relative errors alone. free: channels of all layers compete for one
+budget, with a layer's scores adding up to 1, so that layers count as in inter and channels as in intra. fixed: one
+width for all. The paper gives the idea of the first (Hou and Kung 2020, DI as the metric of precision within a layer),
+not an algorithm; this one is ours.
 """
 
 import copy
@@ -28,8 +30,8 @@ from simulator.pruning.static.unstructured import layers_of
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-Scheme = Literal["intra", "inter", "fixed"]
-SCHEMES: tuple[Scheme, ...] = ("intra", "inter", "fixed")
+Scheme = Literal["intra", "inter", "free", "fixed"]
+SCHEMES: tuple[Scheme, ...] = ("intra", "inter", "free", "fixed")
 FLOAT_BITS = 32
 WIDTHS = (1, 2, 3, 4, 8)
 
@@ -38,7 +40,8 @@ WIDTHS = (1, 2, 3, 4, 8)
 class QuantisationRequest:
     """mean_bits: the mean width of the weights of the layers chosen, at most. widths: those that may be used.
 
-    scores: what weighs a channel's error in scheme intra: "di", or "equal" for no weight. layers: shell patterns.
+    scores: what weighs a channel's error in schemes intra and free: "di", or "equal" for no weight. layers: shell
+    patterns.
     """
 
     mean_bits: float
@@ -111,6 +114,12 @@ def _widths(
     if request.scores == "di":
         scoring = Scoring(model, Prunable({}, {}), calibration, request.settings)
         scores = {**scores, **channel_scores(scoring, list(rows))}
+    if request.scheme == "free":
+        losses = np.concatenate([_shares(scores[name])[:, None] * errors[name] for name in rows])
+        weights = np.concatenate([np.full(len(values), values.shape[1]) for values in rows.values()])
+        found = allocate(losses, weights, request.widths, int(weights.sum() * request.mean_bits))
+        ends = np.cumsum([len(values) for values in rows.values()])
+        return dict(zip(rows, np.split(found, ends[:-1]), strict=True))
     return {
         name: allocate(
             scores[name][:, None] * errors[name],
@@ -120,6 +129,12 @@ def _widths(
         )
         for name, values in rows.items()
     }
+
+
+def _shares(scores: Floats) -> Floats:
+    """Scores that add up to 1; equal ones where all are 0."""
+    total = float(scores.sum())
+    return scores / total if total > 0 else np.full(len(scores), 1 / len(scores))
 
 
 def size_bits(model: nn.Module, other_bits: int = FLOAT_BITS) -> int:
@@ -135,6 +150,20 @@ def size_bits(model: nn.Module, other_bits: int = FLOAT_BITS) -> int:
             assert isinstance(weight, torch.Tensor)
             total += (sum(widths) - other_bits * len(widths)) * (weight.numel() // len(widths))
     return total
+
+
+def mean_bits_for(model: nn.Module, layers: tuple[str, ...], size: int, other_bits: int = FLOAT_BITS) -> float:
+    """The mean width of the chosen layers' weights at which all parameters take `size` bits, as `size_bits` counts.
+
+    Raises InputError when the other parameters alone take more.
+    """
+    weights = sum(filters(layer).size for layer in layers_of(model, layers).values())
+    others = (sum(values.numel() for values in model.parameters()) - weights) * other_bits
+    if size <= others:
+        raise InputError(
+            f"a size of {size / 8:g} B leaves nothing for the weights: all other parameters take {others / 8:g} B"
+        )
+    return (size - others) / weights
 
 
 def overhead_bits(model: nn.Module, quantiser: str, index_bits: int) -> int:
