@@ -22,18 +22,23 @@ def simulate(
     batch: int = 1,
     overrides: Mapping[str, object] | None = None,
     workers: int = 1,
+    timeline: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """What `trace` costs on `accelerator` (or the preset or file of that name).
 
     images: which of the trace's images, None for all; each is simulated on its own, or `batch` of them together.
     pruning: None, "dynamic", or a `DynamicPruning`. workers: processes that share the images (a script then needs
-    `if __name__ == "__main__"`). progress is called with (batches done, batches). Raises InputError
+    `if __name__ == "__main__"`). timeline: the file into which to write what happens when in the first batch, as
+    trace-event JSON. progress is called with (batches done, batches). Raises InputError
     when an image is missing, a layer fits into no buffer, or the epsilon asked for is not the one of the recording.
     """
     hardware = load_accelerator(accelerator, overrides)
     asked = as_pruning(pruning)
-    runs = run_all(trace, hardware, images=images, pruning=asked, batch=batch, workers=workers, progress=progress)
+    record = timeline is not None
+    runs = run_all(
+        trace, hardware, images=images, pruning=asked, batch=batch, workers=workers, record=record, progress=progress
+    )
     unit = hardware.pruning
     meta = {
         "fmapsim": VERSION,
@@ -60,6 +65,10 @@ def simulate(
         "array_macs": hardware.macs,
         "dram_bandwidth_bytes_per_second": hardware.dram.bandwidth,
     }
+    if timeline is not None:
+        from simulator.report.timeline import save_timeline
+
+        save_timeline(runs[0].records, runs[0].images, meta, timeline)
     return build_report(runs, meta)
 
 

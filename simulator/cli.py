@@ -17,6 +17,7 @@ from simulator.commands.extract import extract
 from simulator.commands.networks import networks
 from simulator.commands.prune import prune
 from simulator.commands.quantise import quantise
+from simulator.commands.report import report
 from simulator.commands.simulate import simulate
 from simulator.commands.sparsify import sparsify
 from simulator.commands.sparsity import sparsity
@@ -66,6 +67,7 @@ app.command()(criteria)
 app.command()(calibrate)
 app.command()(simulate)
 app.command()(compare)
+app.command()(report)
 app.command()(sparsity)
 app.command()(validate)
 app.add_typer(trace.app, name="trace")

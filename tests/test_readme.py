@@ -1,16 +1,15 @@
-"""The README's Python example runs, and its commands exist."""
+"""The README's Python example runs, and its commands exist. That its links lead somewhere is `test_docs.py`'s."""
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
+from docs_pages import ROOT, blocks_of
 
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
 
 
 def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+    (code,) = (block.text for block in blocks_of(README) if block.language == "python")
     exec(compile(code, "README.md", "exec"), {})
     assert "macs_effectual" in capsys.readouterr().out
 
@@ -19,16 +18,7 @@ def test_the_commands_that_need_no_images_run(tmp_path: Path, monkeypatch: pytes
     from simulator.cli import main
 
     monkeypatch.chdir(tmp_path)
-    commands = [
-        shlex.split(line.strip())[1:]
-        for line in README.read_text(encoding="utf-8").splitlines()
-        if line.startswith("    fmapsim ") and "mynet" not in line
-    ]
+    commands = [words for block in blocks_of(README) for words in block.commands if "mynet" not in " ".join(words)]
     assert len(commands) >= 5
     for command in commands:
         assert main(command) == 0, command
-
-
-def test_pictures_and_pages_exist() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
-        assert (README.parent / target).is_file(), target

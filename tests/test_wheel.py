@@ -22,6 +22,7 @@ def test_the_wheel_ships_hardware_and_traces(tmp_path: Path) -> None:
     assert "simulator/_data/traces/shapes/paper/mobilenet.trace.safetensors" in names
     assert "simulator/extract/networks/paper_networks.json" in names
     assert "simulator/py.typed" in names
+    assert {f"simulator/report/page/assets/{name}" for name in ("page.html", "page.css", "main.js")} <= names
     unpacked = tmp_path / "installed"
     zipfile.ZipFile(wheel).extractall(unpacked)
     code = (

@@ -23,6 +23,9 @@ WeightsOption = Annotated[
     Path | None, typer.Option("--weights", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt.")
 ]
 
+SHAPES = "shapes/"
+"""What stands before a built-in network's name where a recorded trace has the same one."""
+
 _NUMBERS = re.compile(r"[0-9]{1,9}(,[0-9]{1,9})*")
 _SLICE = re.compile(r"([0-9]{0,9}):([0-9]{0,9})(?::([0-9]{1,9}))?")
 
@@ -76,6 +79,7 @@ def parsed_overrides(pairs: Sequence[str]) -> dict[str, Any]:
 def find_trace(name_or_path: str) -> "Trace":
     """A trace by recorded name, file, built-in network or published budget (shapes), or SCALE-Sim topology (.csv).
 
+    `shapes/NAME` are the shapes of a built-in network also where there is a recorded trace of that name.
     Raises InputError when it is none of these.
     """
     from simulator.trace.published import PREFIX, published_names, published_trace
@@ -90,8 +94,9 @@ def find_trace(name_or_path: str) -> "Trace":
     if name_or_path.startswith(PREFIX):
         return published_trace(name_or_path)
     networks = network_trace_names()
-    if name_or_path in networks:
-        return network_trace(name_or_path)
+    shapes = name_or_path.removeprefix(SHAPES)
+    if shapes in networks:
+        return network_trace(shapes)
     near = difflib.get_close_matches(name_or_path, [*trace_names(), *networks, *published_names()], n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     raise InputError(

@@ -33,42 +33,47 @@ def compare(
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="Also draw figures of the reports into this folder.")
     ] = None,
+    formats: Annotated[
+        str, typer.Option("--formats", metavar="LIST", help="Of --figures: png, svg and pdf, with commas.")
+    ] = "png,svg",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all layers included with --layers.")] = False,
 ) -> None:
     """Compare reports that `fmapsim simulate` wrote.
 
     Changes are those from the first report. With --layers the layers that differ most between the first and the last
-    report come first.
+    report come first: one quantity in every report, then what changed in bytes, cycles and energy, each layer's share
+    of the difference, and what bounds it now (array, buffers, or DRAM with the stream that the array waits for).
 
     \b
     Examples:
       fmapsim compare report/baseline report --layers
-      fmapsim compare eyeriss edge-npu scnn --figures figures
+      fmapsim compare eyeriss edge-npu scnn --figures figures --formats pdf
     """
-    from simulator.report.compare import compare_layers
+    from simulator.report.compare import compare_layers, layer_changes
     from simulator.report.save import load_report
 
     names = short_names(folders)
     if len(names) < 2:
         raise InputError(f"compare needs two or more report folders, found {len(names)}")
     reports = {name: load_report(folder) for name, folder in zip(names, folders, strict=True)}
-    by_layer = None
+    by_layer = changes = None
     if layers or quantity != "dram_bytes":
         _check_quantity(reports, quantity)
-        by_layer = compare_layers(reports, quantity)
+        by_layer = compare_layers(reports, quantity).to_dict("records")
+        changes = layer_changes(reports, quantity).to_dict("records")
     drawn = []
     if figures is not None:
         from simulator.report.figures import save_figures
 
         with output_folder(figures):
-            drawn = save_figures(reports, figures)
+            drawn = save_figures(reports, figures, [name.strip() for name in formats.split(",")])
     if as_json:
-        print_json(_json(reports, None if by_layer is None else by_layer.to_dict("records"), quantity))
+        print_json(_json(reports, by_layer, changes, quantity))
         return
     out = console()
     _print_totals(reports, out)
-    if by_layer is not None:
-        _print_layers(names, by_layer.to_dict("records"), quantity, top, out)
+    if by_layer is not None and changes is not None:
+        _print_layers(names, by_layer, changes, quantity, top, out)
     if figures is not None:
         out.print(f"\n{len(drawn)} figures written to {figures}", soft_wrap=True)
 
@@ -96,12 +101,17 @@ def _check_quantity(reports: "Mapping[str, Report]", quantity: str) -> None:
             raise InputError(f"--quantity: found '{quantity}', expected one of: {', '.join(columns)}")
 
 
-def _json(reports: "Mapping[str, Report]", layers: list[dict[Any, Any]] | None, quantity: str) -> dict[str, Any]:
+def _json(
+    reports: "Mapping[str, Report]",
+    layers: list[dict[Any, Any]] | None,
+    changes: list[dict[Any, Any]] | None,
+    quantity: str,
+) -> dict[str, Any]:
     from simulator.report.compare import compare as compare_totals
 
     totals = compare_totals(reports)
     rows = totals.astype(object).where(totals.notna(), None).to_dict("records")
-    return {"totals": rows} | ({} if layers is None else {"quantity": quantity, "layers": layers})
+    return {"totals": rows} | ({} if layers is None else {"quantity": quantity, "layers": layers, "changes": changes})
 
 
 def _print_totals(reports: "Mapping[str, Report]", out: "Console") -> None:
@@ -121,10 +131,20 @@ def _print_totals(reports: "Mapping[str, Report]", out: "Console") -> None:
     print_table(out, totals_table(reports, accuracy=True) if len(reports) == 2 else overview_table(reports))
 
 
-def _print_layers(names: Sequence[str], layers: list[dict[Any, Any]], quantity: str, top: int, out: "Console") -> None:
-    from simulator.commands.summary import layers_table
+def _print_layers(
+    names: Sequence[str],
+    layers: list[dict[Any, Any]],
+    changes: list[dict[Any, Any]],
+    quantity: str,
+    top: int,
+    out: "Console",
+) -> None:
+    from simulator.commands.summary import changes_table, layers_table
 
     out.print(f"\n{quantity} by layer, largest differences first")
     print_table(out, layers_table(names, layers[:top], quantity))
+    out.print()
+    out.print(printable(f"What changed from {names[0]} to {names[-1]}, and what bounds each layer"))
+    print_table(out, changes_table(changes[:top]))
     if len(layers) > top:
         out.print(f"and {len(layers) - top} more layers (--top {len(layers)} shows all)")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 BASELINE = "baseline"
 """The folder of the run without pruning, inside the pruned run's."""
 
+ACCELERATOR_FILE = "accelerator.yaml"
+"""The accelerator that ran, with all changes, as a file to simulate again."""
+
 _MOST = 5
 _BATCHES_PER_WORKER = 3
 
@@ -58,15 +61,24 @@ def simulate(
         typer.Option("--workers", min=1, metavar="N", help="Processes that share the images; all cores if left out."),
     ] = None,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures.")] = True,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(
+            "--timeline", metavar="FILE.json", help="Also write what happens when, for ui.perfetto.dev; see below."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; all else goes to stderr.")] = False,
 ) -> None:
     """Simulate a network on an accelerator.
 
     Prints DRAM traffic, cycles, energy and utilisation, and writes them in full to --out: report.json, one Parquet
-    table each for layers, traffic, energy, images and their spread, and figures. Figures over several images are
-    means; the spread over them (5th to 95th percentile, worst) is shown below.
+    table each for layers, traffic, energy, schedule, images and their spread, the accelerator as a file, and figures.
+    Figures over several images are means; the spread over them (5th to 95th percentile, worst) is shown below.
 
     With --pruning dynamic the folder holds the pruned run, its folder baseline the run without pruning.
+
+    --timeline writes trace-event JSON, which ui.perfetto.dev and chrome://tracing open: DRAM streams, DMA requests,
+    buffers, and what the array does or waits for, by layer and tile; of the first batch, with pruning where there is.
 
     \b
     Examples:
@@ -76,6 +88,8 @@ def simulate(
       fmapsim simulate resnet50 --hardware mine.yaml --out report
       fmapsim simulate my.trace.safetensors --hardware eyeriss --images 0:100 \\
           --workers 2 --out report
+      fmapsim simulate squeezenet1_1 --hardware eyeriss --images 0 --out report \\
+          --timeline timeline.json
     """
     if epsilon is not None and pruning != "dynamic":
         raise InputError("--epsilon belongs to --pruning dynamic")
@@ -87,7 +101,8 @@ def simulate(
             raise InputError(f"--images {images}: trace '{found.name}' holds shapes only, so it has no images")
         chosen = selected_images(images, found.image_count, "--images")
     dynamic = pruning == "dynamic"
-    with output_folder(out), output_folder(out / BASELINE if dynamic else out):
+    places = (out / BASELINE if dynamic else out, out if timeline is None else timeline.parent)
+    with output_folder(out), output_folder(places[0]), output_folder(places[1]):
         reports = _run(
             found,
             hardware,
@@ -97,12 +112,15 @@ def simulate(
             batch=batch,
             changes=changes,
             workers=workers or _workers(found, chosen, batch),
+            timeline=timeline,
         )
         report = list(reports.values())[-1]
-        written = _write(reports, out, figures)
+        written = _write(reports, out, figures, hardware, changes)
     text = console(stderr=as_json)
     _summarise(reports, found, text)
     text.print(f"\nWritten to {out}: {written}", soft_wrap=True)
+    if timeline is not None:
+        text.print(f"Written to {timeline}: the timeline of {_first_batch(report)}", soft_wrap=True)
     if as_json:
         from simulator.report.save import report_json
 
@@ -120,12 +138,13 @@ def _run(
     batch: int,
     changes: dict[str, Any],
     workers: int,
+    timeline: Path | None,
 ) -> "dict[str, Report]":
     """The report by the accelerator's name, or with dynamic pruning the reports "baseline" and "pruned"."""
     from simulator.api import simulate as run
     from simulator.machine.pruning import DynamicPruning
 
-    def report_of(what: str, asked: DynamicPruning | None) -> "Report":
+    def report_of(what: str, asked: DynamicPruning | None, timeline: Path | None = None) -> "Report":
         with progress(what, "batches") as advance:
             return run(
                 trace,
@@ -135,13 +154,14 @@ def _run(
                 batch=batch,
                 overrides=changes,
                 workers=workers,
+                timeline=timeline,
                 progress=advance,
             )
 
     if not dynamic:
-        report = report_of("simulate", None)
+        report = report_of("simulate", None, timeline)
         return {str(report.meta["accelerator"]): report}
-    pruned = report_of("simulate with pruning", DynamicPruning(epsilon))
+    pruned = report_of("simulate with pruning", DynamicPruning(epsilon), timeline)
     return {BASELINE: report_of("simulate without", None), "pruned": pruned}
 
 
@@ -151,12 +171,15 @@ def _workers(trace: "Trace", images: list[int] | None, batch: int) -> int:
     return max(1, min(available_cores(), batches // _BATCHES_PER_WORKER))
 
 
-def _write(reports: "dict[str, Report]", out: Path, figures: bool) -> str:
+def _write(reports: "dict[str, Report]", out: Path, figures: bool, hardware: str, changes: dict[str, Any]) -> str:
     """Writes everything, the run asked for into `out` itself; returns in words what was written."""
+    from simulator.commands.settings import settings_yaml
+    from simulator.hardware.load import load_accelerator
     from simulator.report.save import TABLES, save_report
+    from simulator.trace.file import whole_file
 
     *baseline, report = reports.values()
-    what = ["report.json", f"{len(TABLES)} tables (.parquet)"]
+    what = ["report.json", f"{len(TABLES)} tables (.parquet)", ACCELERATOR_FILE]
     old = out / BASELINE
     if baseline:
         save_report(baseline[0], old)
@@ -165,6 +188,8 @@ def _write(reports: "dict[str, Report]", out: Path, figures: bool) -> str:
         for name in ("report.json", *(f"{table}.parquet" for table in TABLES)):
             (old / name).unlink(missing_ok=True)
     save_report(report, out)
+    with whole_file(out / ACCELERATOR_FILE) as temporary:
+        temporary.write_text(settings_yaml(load_accelerator(hardware, changes)), encoding="utf-8")
     if figures:
         from simulator.report.figures import save_figures
 
@@ -196,6 +221,11 @@ def _summarise(reports: "dict[str, Report]", trace: "Trace", text: "Console") ->
     shown = min(_MOST, len(report.layers))
     text.print(f"\nThe {shown} layers with most DRAM traffic:" if shown > 1 else "")
     print_table(text, heaviest_layers(reports, _MOST))
+
+
+def _first_batch(report: "Report") -> str:
+    images = report.meta["images"][0]
+    return f"image{'s' if len(images) > 1 else ''} {', '.join(map(str, images))}" if images else "one batch"
 
 
 def _what_ran(report: "Report") -> str:

@@ -219,7 +219,27 @@ def layers_table(names: Sequence[str], rows_of_layers: Iterable[Mapping[str, flo
         rows.add_row(
             printable(str(layer["layer"])),
             *map(show, values),
-            f"{'+' if difference > 0 else ''}{show(difference)}",
+            _signed(difference, show),
             change_text(values[-1], values[0]),
         )
     return rows
+
+
+def changes_table(changes: Iterable[Mapping[str, Any]]) -> "Table":
+    """Differences of layers in bytes, cycles and energy, their share of the network's, and what bounds them."""
+    rows = table(["layer"], ["DRAM", "cycles", "energy", "share", "bound"])
+    for layer in changes:
+        before, after = (layer[f"bound_{when}"] or "-" for when in ("before", "after"))
+        rows.add_row(
+            printable(str(layer["layer"])),
+            _signed(layer["dram_bytes"], bytes_text),
+            _signed(layer["cycles"], cycles_text),
+            _signed(layer["energy_pj"], energy_text),
+            percent_text(layer["share"]),
+            after if before == after else f"{before} → {after}",
+        )
+    return rows
+
+
+def _signed(difference: float, show: Show) -> str:
+    return f"{'+' if difference > 0 else ''}{show(difference)}"

@@ -7,8 +7,7 @@ import numpy.typing as npt
 import simpy
 
 from simulator.hardware.section import Operand
-from simulator.machine.dram_port import Port
-from simulator.machine.loader import Loader, OperandStream
+from simulator.machine.loader import Loader, OperandStream, Requests
 from simulator.machine.occupancy import Occupancy
 
 Ints = npt.NDArray[np.int64]
@@ -21,7 +20,7 @@ class EarlyKernels:
     longer does. Further tiles would have come while their layer works, and would make it wait for its IFM instead.
     """
 
-    def __init__(self, env: simpy.Environment, dram: Port, stream: OperandStream, prefetch: int) -> None:
+    def __init__(self, env: simpy.Environment, dram: Requests, stream: OperandStream, prefetch: int) -> None:
         self._env = env
         self.first_tile_bytes = int(stream.tile_bytes[0])
         self.single = int(stream.loads.sum()) == 1

@@ -46,6 +46,7 @@ from simulator.machine.work import (
 from simulator.mapping.dataflow import dataflow_of
 from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses, ceil_div
 from simulator.mapping.fusion import Stage
+from simulator.mapping.loops import loops_of
 from simulator.mapping.precision import mac_energy
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer
@@ -114,6 +115,7 @@ class PreparedLayer:
             tiles=self.schedule.steps.count,
             tiling=self.schedule.tiling.describe(),
             on_chip=self.stay,
+            loops=loops_of(self.schedule),
         )
 
 

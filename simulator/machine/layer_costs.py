@@ -12,7 +12,7 @@ from simulator.machine.burst_runs import BurstRuns, burst_runs
 from simulator.machine.dram import RequestCosts, RunTable, request_costs
 from simulator.machine.feature_map import Boxes, Region, StoredFeatureMap, StoredTiles, stored_tiles
 from simulator.machine.kernels import kernel_requests
-from simulator.machine.loader import no_tiles
+from simulator.machine.loader import Moved, no_tiles
 from simulator.machine.memory_map import MemoryMap
 from simulator.machine.pipeline import LayerWork, OperandStream, OutputStream
 from simulator.mapping.dataflow.base import ceil_div
@@ -51,13 +51,14 @@ class OperandTraffic:
 @dataclass(frozen=True)
 class Loads:
     """Tile loads or stores in order of execution: time on a plain bus and elements of each, those that pass a codec on
-    the way, their traffic together, and what they ask of a memory system."""
+    the way, their traffic together, what they ask of a memory system, and what each moves."""
 
     duration_ps: Ints
     traffic: OperandTraffic
     elements: Ints
     coded: Ints
-    runs: tuple[BurstRuns, ...] = ()
+    runs: tuple[BurstRuns, ...]
+    moved: Moved
 
 
 def slots_of(accelerator: Accelerator, operand: str) -> int:
@@ -79,7 +80,7 @@ def map_loads(
         on_chip_bytes=int((size + np.asarray(tiles.table_bytes))[order].sum()),
         coded=int(_coded(tiles)[order].sum()),
     )
-    return Loads(nothing, traffic, elements, nothing)
+    return Loads(nothing, traffic, elements, nothing, (), Moved.nothing(len(order)))
 
 
 def _coded(tiles: StoredTiles) -> Ints:
@@ -104,6 +105,7 @@ def loads_of(
     costs = request_costs(accelerator.dram, tiles.runs)
     table = _table_requests(accelerator, tiles.table_bytes)
     index = np.minimum(tiles.index_bytes, costs.moved_bytes)
+    moved = Moved((costs.moved_bytes - index)[order], (index + table.moved_bytes)[order])
     skippable = skipped = 0
     if tiles.skipping is not None:
         unpruned = request_costs(accelerator.dram, tiles.skipping.unpruned)
@@ -112,8 +114,8 @@ def loads_of(
     return Loads(
         (costs.duration_ps + table.duration_ps)[order],
         OperandTraffic(
-            value_bytes=int((costs.moved_bytes - index)[order].sum()),
-            metadata_bytes=int((index + table.moved_bytes)[order].sum()),
+            value_bytes=int(moved.values.sum()),
+            metadata_bytes=int(moved.metadata.sum()),
             row_misses=int((costs.row_misses + table.row_misses)[order].sum()),
             row_hits=int((costs.row_hits + table.row_hits)[order].sum()),
             elements=int(tiles.elements[order].sum()),
@@ -124,6 +126,7 @@ def loads_of(
         tiles.elements[order],
         _coded(tiles)[order],
         () if region is None else _runs(accelerator, tiles, order, region, write),
+        moved,
     )
 
 
@@ -203,17 +206,18 @@ def input_stream(
     """The IFM side of a layer: all inputs of a tile are fetched together."""
     loads, order = input_loads(schedule)
     duration, elements, coded = np.zeros((3, len(order)), np.int64)
-    traffic = OperandTraffic()
+    traffic, moved = OperandTraffic(), Moved.nothing(len(order))
     runs: tuple[BurstRuns, ...] = ()
     for index, tensor in enumerate(tensors):
         boxes = input_boxes(schedule, index)
         one = map_loads(accelerator, tensor, boxes, order)
-        runs += one.runs
+        runs, moved = runs + one.runs, moved + one.moved
         duration, traffic, coded = duration + one.duration_ps, traffic + one.traffic, coded + one.coded
         elements = elements + np.minimum(one.elements, boxes.elements[order])  # of whole rows only what belongs to it
     room = ceil_div(elements * accelerator.precision.ifm, 8)
     decode = codec_ps(accelerator, coded, accelerator.compression.feature_map.decoder_rate)
-    return OperandStream(loads, duration, slots_of(accelerator, "ifm"), room, runs, decode_ps=decode), traffic
+    slots = slots_of(accelerator, "ifm")
+    return OperandStream(loads, duration, slots, room, runs, decode_ps=decode, moved=moved), traffic
 
 
 def kernel_stream(
@@ -240,7 +244,7 @@ def _kernel_stream(
     accelerator: Accelerator, loads: Bools, one: Loads, room: Ints, decode: Ints, *, known_before: bool
 ) -> OperandStream:
     slots, moves_on = slots_of(accelerator, "kernel"), accelerator.array.keeps_kernels
-    return OperandStream(loads, one.duration_ps, slots, room, one.runs, moves_on, known_before, decode)
+    return OperandStream(loads, one.duration_ps, slots, room, one.runs, moves_on, known_before, decode, one.moved)
 
 
 def right_operand_loads(schedule: LayerSchedule) -> tuple[Boxes, Ints, Bools]:
@@ -337,7 +341,8 @@ def with_flags(work: LayerWork, flags: RequestCosts, runs: FlagRuns) -> LayerWor
     first[0] = last[-1] = True
     load_runs = (*(part.spread(first) for part in runs.reads), *ifm.runs)
     store_runs = (*output.store_runs, *(part.spread(last) for part in runs.writes))
-    inputs = {**work.inputs, "ifm": dataclasses.replace(ifm, duration_ps=loads, runs=load_runs)}
-    return dataclasses.replace(
-        work, inputs=inputs, output=dataclasses.replace(output, store_ps=stores, store_runs=store_runs)
-    )
+    read_bytes, written_bytes = flags.moved_bytes.tolist()
+    loaded, stored = ifm.moved.with_metadata(0, read_bytes), output.stored.with_metadata(-1, written_bytes)
+    inputs = {**work.inputs, "ifm": dataclasses.replace(ifm, duration_ps=loads, runs=load_runs, moved=loaded)}
+    leaving = dataclasses.replace(output, store_ps=stores, store_runs=store_runs, stored=stored)
+    return dataclasses.replace(work, inputs=inputs, output=leaving)

@@ -12,7 +12,7 @@ import simpy
 
 from simulator.hardware.section import Operand
 from simulator.machine.burst_runs import BurstRuns, request_of
-from simulator.machine.dram_port import Port, Runs
+from simulator.machine.dram_port import Runs
 from simulator.machine.occupancy import Occupancy
 
 Ints = npt.NDArray[np.int64]
@@ -26,6 +26,41 @@ def no_tiles() -> Ints:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Bytes that each of some requests moves over DRAM, in whole bursts: values, and metadata."""
+
+    values: Ints = field(default_factory=no_tiles)
+    metadata: Ints = field(default_factory=no_tiles)
+
+    @staticmethod
+    def nothing(requests: int) -> "Moved":
+        """Requests that move nothing."""
+        return Moved(np.zeros(requests, np.int64), np.zeros(requests, np.int64))
+
+    def __add__(self, other: "Moved") -> "Moved":
+        return Moved(self.values + other.values, self.metadata + other.metadata)
+
+    def spread(self, places: Bools) -> "Moved":
+        """As many requests as `places`, these where it is true and none elsewhere."""
+        values, metadata = np.zeros((2, len(places)), np.int64)
+        values[places], metadata[places] = self.values, self.metadata
+        return Moved(values, metadata)
+
+    def with_metadata(self, request: int, size: int) -> "Moved":
+        """The same with `size` more bytes of metadata in one request."""
+        metadata = self.metadata.copy()
+        metadata[request] += size
+        return Moved(self.values, metadata)
+
+
+class Requests(Protocol):
+    """The way to DRAM as those see it who only ask."""
+
+    def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
+        """Hands over a request and returns the event of its end, None where it moves nothing."""
+
+
+@dataclass(frozen=True)
 class OperandStream:
     """The tiles of one operand in the order in which they are needed.
 
@@ -34,6 +69,7 @@ class OperandStream:
     the buffer for the PEs when its first step begins, and else when its last one has ended. known_before: whether what
     it takes along is known before its layer begins, as kernels are and feature maps are not. decode_ps: how long each
     tile keeps the decoder busy, from when it is asked for; empty where that never takes longer than the transfer.
+    moved: what each of those tiles moves.
     """
 
     loads: Bools
@@ -44,6 +80,7 @@ class OperandStream:
     moves_on: bool = False
     known_before: bool = False
     decode_ps: Ints = field(default_factory=no_tiles)
+    moved: Moved = field(default_factory=Moved)
 
 
 class Slots:
@@ -93,7 +130,7 @@ class Loader:
     def __init__(
         self,
         env: simpy.Environment,
-        dram: Port,
+        dram: Requests,
         name: Operand,
         stream: OperandStream,
         prefetch: int,
@@ -138,7 +175,7 @@ class Loader:
         if self.changed is not None:
             self.changed()
 
-    def _run(self, dram: Port) -> Process:
+    def _run(self, dram: Requests) -> Process:
         name, runs, gate, free, ready = self.name, self.stream.runs, self._gate, self.free, self.ready
         for number, duration in enumerate(self.stream.duration_ps.tolist()):
             if (wait := free.take()) is not None:
@@ -154,7 +191,7 @@ class Loader:
                 yield self._env.timeout(late)
             ready.give()
 
-    def _run_ahead(self, dram: Port, asked: Slots) -> Process:
+    def _run_ahead(self, dram: Requests, asked: Slots) -> Process:
         for number, duration in enumerate(self.stream.duration_ps.tolist()):
             for permits in (self.free, asked):
                 if (wait := permits.take()) is not None:

@@ -21,12 +21,13 @@ class Occupancy:
     An IFM or kernel tile is there from the moment its load may start until the array has finished with it, an OFM tile
     from its first psum to the end of its store. Events only leave a note, time · 8 + code, behind: code 0 to 2 when a
     tile of an operand enters, 3 when kernels of a later layer do, 4 to 6 when a tile leaves. `check` adds up what was
-    where.
+    where. in_buffers, once checked: picoseconds, and what each physical buffer held from then on.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
         self._notes: list[float] = []
+        self.in_buffers: dict[Operand, tuple[Ints, Ints]] = {}
 
     def entering(self, operand: Operand) -> Callable[[], None]:
         """What to call whenever the operand's next tile takes its place."""
@@ -83,4 +84,5 @@ class Occupancy:
                 )
             in_buffer[space.home] = in_buffer.get(space.home, 0) + held
             peaks[space.home] = int(in_buffer[space.home].max(initial=0))
+        self.in_buffers = {home: (notes // _CODES, held) for home, held in in_buffer.items()}
         return peaks

@@ -10,7 +10,7 @@ from simulator.hardware.accelerator import Accelerator
 from simulator.machine.burst_runs import BurstRuns
 from simulator.machine.feature_map import Boxes, Region, StoredFeatureMap, stored_tiles
 from simulator.machine.layer_costs import Loads, OperandTraffic, codec_ps, loads_of, map_loads, output_boxes, slots_of
-from simulator.machine.loader import no_tiles
+from simulator.machine.loader import Moved, no_tiles
 from simulator.machine.pipeline import OutputStream
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.schedule import LayerSchedule, changes
@@ -78,6 +78,7 @@ def output_stream(
     restore_runs: tuple[BurstRuns, ...] = ()
     restore, store = np.zeros(len(opened), np.int64), np.zeros(len(closed), np.int64)
     store[last] = finished.duration_ps
+    stored, restored = finished.moved.spread(last), Moved.nothing(len(opened))
     reads = writes = OperandTraffic()
     if not (first.all() and last.all()):
         own, region = psums
@@ -91,6 +92,7 @@ def output_stream(
         restore_runs = tuple(part.spread(~first) for part in fetched.runs)
         store[~last], restore[~first] = spilled.duration_ps, fetched.duration_ps
         writes, reads = spilled.traffic, fetched.traffic
+        stored, restored = stored + spilled.moved.spread(~last), fetched.moved.spread(~first)
     encode = no_tiles()
     rate = accelerator.compression.feature_map.encoder_rate
     if rate is not None and way_out.stored.codec != "raw":
@@ -117,6 +119,9 @@ def output_stream(
         fetch,
         tuple(part.spread(last) for one in operands for part in one.runs),
         encode,
+        restored,
+        stored,
+        sum((one.moved for one in operands), Moved.nothing(int(last.sum()))).spread(last),
     )
     drained = int(boxes.elements.sum()) if way_out.elements else finished.traffic.elements
     return stream, OutputTraffic(finished.traffic, writes, reads, _together(operands), drained)

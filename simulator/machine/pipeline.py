@@ -18,8 +18,9 @@ from simulator.machine.burst_runs import BurstRuns
 from simulator.machine.dram_port import Port
 from simulator.machine.dram_use import DramUse
 from simulator.machine.early_kernels import EarlyKernels, KernelPrefetch
-from simulator.machine.loader import Loader, OperandStream, Process, Slots, no_tiles, runs_of
+from simulator.machine.loader import Loader, Moved, OperandStream, Process, Requests, Slots, no_tiles, runs_of
 from simulator.machine.occupancy import Occupancy
+from simulator.machine.watch import LayerWatch
 
 __all__ = ["LayerTiming", "LayerWork", "OperandStream", "OutputStream", "Slots", "run_layer"]
 
@@ -36,7 +37,7 @@ class OutputStream:
     is the room that each visit takes in the buffer. restore_runs and store_runs: the same requests for a memory system.
     fetch_ps and fetch_runs: what post-processing reads from memory for a tile, at the same time; empty for nothing.
     encode_ps: how long each tile keeps the encoder busy, from when its visit begins; empty where that never takes
-    longer than all else.
+    longer than all else. restored, stored, fetched: what each of these requests moves.
     """
 
     opens: Bools
@@ -52,6 +53,9 @@ class OutputStream:
     fetch_ps: Ints = field(default_factory=no_tiles)
     fetch_runs: tuple[BurstRuns, ...] = ()
     encode_ps: Ints = field(default_factory=no_tiles)
+    restored: Moved = field(default_factory=Moved)
+    stored: Moved = field(default_factory=Moved)
+    fetched: Moved = field(default_factory=Moved)
 
     def names(self) -> list[str]:
         """The stream that each store belongs to: finished elements ("ofm") or psums."""
@@ -102,27 +106,29 @@ def run_layer(
     work: LayerWork,
     own: EarlyKernels | None = None,
     coming: KernelPrefetch | None = None,
+    watch: LayerWatch | None = None,
 ) -> Generator[simpy.Event, Any, LayerTiming]:
     """Runs a layer from its first load to its last store and returns when its array worked and waited.
 
     own: its kernels where their first tile may have been fetched before; coming: those of later layers, whose first
-    tiles may come meanwhile.
+    tiles may come meanwhile. watch: who notes what happens when.
     """
+    loading, leaving = (dram, dram) if watch is None else (watch.loading, watch.leaving)
     timing = LayerTiming(start_ps=int(env.now), overhead_ps=work.overhead_ps)
     dram_before = dram.busy_ps
     if work.overhead_ps:
         yield env.timeout(work.overhead_ps)
     held = Occupancy(env)
     loaders = {
-        name: own.begin() if own is not None and name == "kernel" else Loader(env, dram, name, stream, work.prefetch)
+        name: own.begin() if own is not None and name == "kernel" else Loader(env, loading, name, stream, work.prefetch)
         for name, stream in work.inputs.items()
     }
     for loader in loaders.values():
         loader.note_in(held)
-    writer = _Writer(env, dram, held, work.output)
+    writer = _Writer(env, leaving, held, work.output)
     if coming is not None:
         coming.follow(loaders, held)
-    yield env.process(_array(env, dram, work, loaders, writer, timing))
+    yield env.process(_array(env, dram, work, loaders, writer, timing, watch))
     array_end = int(env.now)
     yield writer.finished
     timing.end_ps = int(env.now)
@@ -131,6 +137,8 @@ def run_layer(
     tile_bytes = {name: stream.tile_bytes for name, stream in work.inputs.items()} | {"ofm": work.output.tile_bytes}
     early_bytes = None if coming is None else coming.there_bytes
     timing.peak_bytes = held.check(work.layer, work.spaces, tile_bytes, early_bytes) if work.spaces else {}
+    if watch is not None:
+        watch.in_buffers = held.in_buffers
     return timing
 
 
@@ -140,14 +148,14 @@ class _Writer:
     began: when the array began each visit, kept for the encoder, which codes elements as they are made, tile by tile.
     """
 
-    def __init__(self, env: simpy.Environment, dram: Port, held: Occupancy, stream: OutputStream) -> None:
+    def __init__(self, env: simpy.Environment, dram: Requests, held: Occupancy, stream: OutputStream) -> None:
         self.free = Slots(env, stream.slots)
         self.full = Slots(env)
         self.enter, self._leave = held.entering("ofm"), held.leaving("ofm")
         self.began: list[int] | None = [] if len(stream.encode_ps) else None
         self.finished = env.process(self._run(env, dram, stream))
 
-    def _run(self, env: simpy.Environment, dram: Port, stream: OutputStream) -> Process:
+    def _run(self, env: simpy.Environment, dram: Requests, stream: OutputStream) -> Process:
         fetches = stream.fetch_ps.tolist() or [0] * len(stream.post_ps)
         encodes, encoded_until = stream.encode_ps.tolist(), 0
         costs = zip(stream.names(), stream.post_ps.tolist(), fetches, stream.store_ps.tolist(), strict=True)
@@ -178,7 +186,9 @@ def _array(
     loaders: dict[Operand, Loader],
     writer: _Writer,
     timing: LayerTiming,
+    watch: LayerWatch | None,
 ) -> Process:
+    restoring: Requests = dram if watch is None else watch.restoring
     waits = dict.fromkeys(("ifm", "kernel", "ofm", "psum"), 0)
     output, free, enter, full = work.output, writer.free, writer.enter, writer.full
     restores = enumerate(output.restore_ps.tolist())
@@ -189,17 +199,17 @@ def _array(
     for step, (duration, opens, closes) in enumerate(steps):
         if opens:
             if (wait := free.take()) is not None:
-                yield from _charged(env, dram, "ofm", waits, wait)
+                yield from _charged(env, dram, "ofm", waits, wait, watch)
             enter()
             if writer.began is not None:
                 writer.began.append(int(env.now))
             number, restore = next(restores)
             runs = runs_of(output.restore_runs, number)
-            if (restore or runs) and (wait := dram.start("psum", restore, runs)) is not None:
-                yield from _charged(env, dram, "psum", waits, wait)
+            if (restore or runs) and (wait := restoring.start("psum", restore, runs)) is not None:
+                yield from _charged(env, dram, "psum", waits, wait, watch)
         for name, loads, ready in operands:
             if loads[step] and (wait := ready.take()) is not None:
-                yield from _charged(env, dram, name, waits, wait)
+                yield from _charged(env, dram, name, waits, wait, watch)
         for leaves, release in before:
             if leaves[step]:
                 release()
@@ -214,7 +224,14 @@ def _array(
     timing.waits_ps = waits
 
 
-def _charged(env: simpy.Environment, dram: Port, cause: str, waits: dict[str, int], event: simpy.Event) -> Process:
+def _charged(
+    env: simpy.Environment,
+    dram: Port,
+    cause: str,
+    waits: dict[str, int],
+    event: simpy.Event,
+    watch: LayerWatch | None,
+) -> Process:
     """Waits for `event` and adds the time to `waits`: what the bus served meanwhile, the rest to `cause`."""
     mark, start = dram.mark(), env.now
     yield event
@@ -227,4 +244,8 @@ def _charged(env: simpy.Environment, dram: Port, cause: str, waits: dict[str, in
         charged = share if moved <= waited else share * waited // moved
         waits[stream] += charged
         rest -= charged
+        if watch is not None:
+            watch.waited(stream, int(env.now) - waited, charged)
     waits[cause] += rest
+    if watch is not None:
+        watch.waited(cause, int(env.now) - waited, rest)

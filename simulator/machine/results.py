@@ -1,13 +1,18 @@
 """What one run leaves behind: counters per layer. Plain values; tables are made in `simulator.report`."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from simulator.machine.array_time import ArrayTime
 from simulator.machine.energy import COMPONENTS
 from simulator.machine.pipeline import LayerTiming
 from simulator.machine.traffic import TrafficRow
 from simulator.machine.work import MacCounts
+from simulator.mapping.loops import Loop
 from simulator.trace.records import Layer
+
+if TYPE_CHECKING:
+    from simulator.machine.recording import LayerRecord
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class OnChipUse:
 class LayerResult:
     """Counters of one layer on one batch of images, `frames` times at once: all counters are those of all together.
 
-    array_time is None for a layer on the vector unit.
+    array_time is None for a layer on the vector unit. loops: those over its tiles, from the outside in.
     """
 
     name: str
@@ -47,6 +52,7 @@ class LayerResult:
     fused_into: str = ""
     on_chip: OnChipUse = field(default_factory=OnChipUse)
     frames: int = 1
+    loops: tuple[Loop, ...] = ()
 
     @property
     def cycles(self) -> int:
@@ -82,7 +88,8 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One batch of images through the network."""
+    """One batch of images through the network. records: what happened when, where that was to be recorded."""
 
     images: tuple[int, ...]
     layers: list[LayerResult]
+    records: "tuple[LayerRecord, ...]" = ()

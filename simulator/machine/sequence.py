@@ -13,8 +13,10 @@ from simulator.machine.early_kernels import EarlyKernels, KernelPrefetch, prefet
 from simulator.machine.layer import PreparedLayer, prepare_layer
 from simulator.machine.on_chip import room_left
 from simulator.machine.pipeline import run_layer
+from simulator.machine.recording import LayerRecord, layer_record
 from simulator.machine.results import LayerResult
 from simulator.machine.tile_room import tile_room
+from simulator.machine.watch import LayerWatch
 from simulator.mapping.plan import Schedule
 from simulator.mapping.schedule import LayerSchedule
 
@@ -22,10 +24,11 @@ from simulator.mapping.schedule import LayerSchedule
 class LayerSequence:
     """Runs the layers in order, each from its first load to its last store.
 
-    With kernel prefetch, the next layers that have kernels are prepared while one before them runs.
+    With kernel prefetch, the next layers that have kernels are prepared while one before them runs. records: what
+    happened when in each layer that moved something, where that is to be recorded.
     """
 
-    def __init__(self, env: simpy.Environment, batch: Batch, schedule: Schedule) -> None:
+    def __init__(self, env: simpy.Environment, batch: Batch, schedule: Schedule, *, record: bool = False) -> None:
         self._env = env
         self._batch = batch
         self._schedule = schedule
@@ -33,6 +36,9 @@ class LayerSequence:
         self._prepared: dict[int, PreparedLayer] = {}
         self._early: dict[int, EarlyKernels] = {}
         self._repeated: dict[int, Batch] = {}
+        self._record = record
+        self._watches: dict[int, LayerWatch] = {}
+        self.records: list[LayerRecord] = []
 
     def run(self, results: list[LayerResult]) -> Generator[simpy.Event, Any, None]:
         """All layers; adds the counters of each to `results`."""
@@ -49,14 +55,24 @@ class LayerSequence:
                 work = prepared.work
                 if index == first:
                     work = dataclasses.replace(work, overhead_ps=work.overhead_ps + batch.accelerator.run_overhead)
-                timing = yield from run_layer(self._env, self._dram, work, self._early.pop(index, None), coming)
+                timing = yield from run_layer(
+                    self._env, self._dram, work, self._early.pop(index, None), coming, self._watch(index)
+                )
                 timing.dram = self._dram.use(drained=index == last)
                 batch.residence.check(index, prepared.layer.name, room_left(batch, timing.peak_bytes))
                 frames = schedule.frames.get(index, 1)
                 results.append(dataclasses.replace(prepared.result(batch.accelerator, timing), frames=frames))
+                if (watch := self._watches.pop(index, None)) is not None:
+                    self.records.append(layer_record(results[-1], work, prepared.step_cycles, watch))
                 del self._prepared[index]
             for each in (batch, *self._repeated.values()):
                 each.release(index)
+
+    def _watch(self, index: int) -> LayerWatch | None:
+        """Who notes what happens in layer `index`, if anybody does."""
+        if self._record and index not in self._watches:
+            self._watches[index] = LayerWatch(self._env, self._dram)
+        return self._watches.get(index)
 
     def _prepare(self, index: int) -> PreparedLayer:
         if index not in self._prepared:
@@ -101,7 +117,9 @@ class LayerSequence:
     def _kernels_of(self, index: int) -> EarlyKernels:
         if index not in self._early:
             stream = self._prepare(index).work.inputs["kernel"]
-            self._early[index] = EarlyKernels(self._env, self._dram, stream, self._batch.accelerator.dma.prefetch)
+            watch = self._watch(index)
+            port = self._dram if watch is None else watch.loading
+            self._early[index] = EarlyKernels(self._env, port, stream, self._batch.accelerator.dma.prefetch)
         return self._early[index]
 
     def _kernel_room(self, index: int) -> int:

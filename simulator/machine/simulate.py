@@ -26,11 +26,13 @@ def run_all(
     pruning: DynamicPruning | None = None,
     batch: int = 1,
     workers: int = 1,
+    record: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[RunResult]:
     """Every batch of images through the network; `progress` is called with (batches done, batches).
 
-    workers: processes that share the batches; the results are the same. Raises InputError when an image is missing, a
+    workers: processes that share the batches; the results are the same. record: whether to note what happens when in
+    the first batch. Raises InputError when an image is missing, a
     layer fits into no buffer, or the trace cannot answer for the pruning or for what a codec looks at.
     """
     if workers < 1:
@@ -40,7 +42,8 @@ def run_all(
         check_pruning(trace, pruning, accelerator.pruning)
     batches = image_batches(trace, images, batch)
     schedule = plan(trace, accelerator, batch)
-    play = functools.partial(run, trace, accelerator, schedule, pruned=pruning is not None)
+    recorded = batches[0] if record else None
+    play = functools.partial(run, trace, accelerator, schedule, pruned=pruning is not None, recorded=recorded)
     results = []
     for done, result in enumerate(in_processes(play, batches, workers)):
         results.append(result)
@@ -73,12 +76,19 @@ def image_batches(trace: Trace, images: Sequence[int] | None, batch: int) -> lis
 
 
 def run(
-    trace: Trace, accelerator: Accelerator, schedule: Schedule, images: Sequence[int], *, pruned: bool
+    trace: Trace,
+    accelerator: Accelerator,
+    schedule: Schedule,
+    images: Sequence[int],
+    *,
+    pruned: bool,
+    recorded: Sequence[int] | None = None,
 ) -> RunResult:
-    """One batch of images through the whole network."""
+    """One batch of images through the whole network; where it is the batch `recorded`, with what happened when."""
     batch = Batch(trace, accelerator, images, schedule.batch, pruned=pruned)
     batch.residence = residence(batch, schedule)
     results: list[LayerResult] = []
     env = simpy.Environment()
-    env.run(env.process(LayerSequence(env, batch, schedule).run(results)))
-    return RunResult(tuple(images), results)
+    sequence = LayerSequence(env, batch, schedule, record=images == recorded)
+    env.run(env.process(sequence.run(results)))
+    return RunResult(tuple(images), results, tuple(sequence.records))

@@ -21,6 +21,7 @@ Columns = dict[str, Column]
 
 TOTALS = ("macs_dense", "macs_effectual", "macs_performed", "macs_gated", "macs_skipped", "dram_bytes", "energy_pj")
 TRAFFIC = ("layer", "operand", "level", "direction", "bytes")
+SCHEDULE = ("layer", "loop", "extent", "tile", "tiles")
 SKIPS = ("skippable_bytes", "skipped_bytes")
 DRAM_TIMES = ("turnaround", "group", "row", "refresh", "idle")
 LATENCIES = ("read_latency_p50_ns", "read_latency_p95_ns", "read_latency_p99_ns")
@@ -73,7 +74,8 @@ class Report:
     traffic: layer, operand (ifm, kernel, ofm, psum, metadata; at level buffer also on_chip, for what is loaded from and
     stored to feature maps that stay there), level (dram, buffer), direction (read, write), bytes. energy: layer,
     component, energy_pj. images: one row per batch with its images and totals. spread: how far batches differ, see
-    `spread_columns`.
+    `spread_columns`. schedule: layer, loop, extent, tile, tiles, one row per loop over tiles from the outside in (see
+    `loops_of`), with the sizes for all frames.
 
     meta: names, hashes and settings that reproduce the run.
 
@@ -86,11 +88,12 @@ class Report:
     energy: "pd.DataFrame"
     images: "pd.DataFrame"
     spread: "pd.DataFrame"
+    schedule: "pd.DataFrame"
     meta: Mapping[str, Any]
 
     @classmethod
     def of_columns(cls, tables: Mapping[str, Columns], meta: Mapping[str, Any]) -> "Report":
-        """The report of tables (layers, traffic, energy, images, spread) that are given as columns of equal length."""
+        """The report of tables (its own, but for meta) that are given as columns of equal length."""
         report = cls.__new__(cls)
         report.__dict__.update(_columns=dict(tables), meta=meta)
         return report
@@ -190,6 +193,7 @@ def build_report(runs: Sequence[RunResult], meta: Mapping[str, Any]) -> Report:
         "energy": _mean([_columns(_energy_rows(run)) for run in runs]),
         "images": images,
         "spread": spread_columns(names, batches, per_run),
+        "schedule": _columns(_schedule_rows(runs[0]), SCHEDULE),
     }
     return Report.of_columns(tables, dict(meta))
 
@@ -292,6 +296,14 @@ def _energy_rows(run: RunResult) -> list[dict[str, Any]]:
         {"layer": layer.name, "component": component, "energy_pj": layer.energy_pj[component] / layer.frames}
         for layer in run.layers
         for component in COMPONENTS
+    ]
+
+
+def _schedule_rows(run: RunResult) -> list[dict[str, Any]]:
+    return [
+        {"layer": layer.name, "loop": loop.name, "extent": loop.extent, "tile": loop.tile, "tiles": loop.tiles}
+        for layer in run.layers
+        for loop in layer.loops
     ]
 
 

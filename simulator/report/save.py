@@ -11,8 +11,8 @@ from typing import Any
 from simulator.errors import InputError
 from simulator.report.report import Report
 
-TABLES = ("layers", "traffic", "energy", "images", "spread")
-REPORT_FORMAT = 2
+TABLES = ("layers", "traffic", "energy", "images", "spread", "schedule")
+REPORT_FORMAT = 3
 
 
 def save_report(report: Report, folder: str | Path) -> Path:
@@ -58,7 +58,10 @@ def load_report(folder: str | Path) -> Report:
     try:
         meta: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if meta["format"] != REPORT_FORMAT:
-            raise InputError(f"{path}: report format {meta['format']}, expected {REPORT_FORMAT}")
+            raise InputError(
+                f"{path}: report format {meta['format']}, expected {REPORT_FORMAT}; "
+                "another version of fmapsim wrote it: simulate again"
+            )
         tables = {table: pd.read_parquet(folder / f"{table}.parquet") for table in TABLES}
     except FileNotFoundError as error:
         raise InputError(f"{folder}: not a report folder ({Path(error.filename).name} is missing)") from None

@@ -7,6 +7,7 @@ from cli_inputs import Run, tiny_shapes
 import simulator
 from simulator.commands.compare import short_names
 from simulator.errors import InputError
+from simulator.report.bound import bounds
 from simulator.report.save import load_report, save_report
 from simulator.trace.records import Accuracy
 
@@ -41,6 +42,27 @@ def test_layers_with_the_largest_difference_come_first(run: Run, reports: list[P
     table = ran.out.split("cycles by layer, largest differences first")[1]
     assert [line.split()[0] for line in table.splitlines()[3:5]] == order[:2]
     assert "and 1 more layers (--top 3 shows all)" in table
+
+
+def test_what_changed_and_what_bounds_each_layer(run: Run, reports: list[Path]) -> None:
+    ran = run("compare", *reports[:2], "--layers", "--top", "3")
+    first, second = (load_report(folder).layers.set_index("layer") for folder in reports[:2])
+    bound = dict(zip(first.index, zip(bounds(first), bounds(second), strict=True), strict=True))
+    table = ran.out.split("What changed from edge-npu to scnn")[1].splitlines()[3:6]
+    assert {line.split()[0] for line in table} == set(first.index)
+    for line in table:
+        before, after = bound[line.split()[0]]
+        assert line.rstrip().endswith(after if before == after else f"{before} → {after}"), line
+
+
+def test_changes_in_json_add_up(run: Run, reports: list[Path]) -> None:
+    changes = run("compare", *reports, "--json", "--layers", "--quantity", "cycles").json["changes"]
+    first, last = (load_report(folder).totals for folder in (reports[0], reports[-1]))
+    for name in ("dram_bytes", "cycles", "energy_pj"):
+        assert sum(change[name] for change in changes) == pytest.approx(last[name] - first[name]), name
+    assert sum(change["share"] for change in changes) == pytest.approx(1)
+    sizes = [abs(change["cycles"]) for change in changes]
+    assert sizes == sorted(sizes, reverse=True)
 
 
 def test_json(run: Run, reports: list[Path]) -> None:
@@ -89,7 +111,16 @@ def test_figures(run: Run, reports: list[Path], tmp_path: Path) -> None:
     ran = run("compare", *reports[:2], "--figures", tmp_path / "figures")
     drawn = list((tmp_path / "figures").iterdir())
     assert f"{len(drawn)} figures written to" in ran.out
-    assert any(path.suffix == ".svg" for path in drawn)
+    assert {path.suffix for path in drawn} == {".png", ".svg"}
+
+
+def test_figures_for_print(run: Run, reports: list[Path], tmp_path: Path) -> None:
+    run("compare", *reports[:2], "--figures", tmp_path / "figures", "--formats", "pdf")
+    drawn = list((tmp_path / "figures").iterdir())
+    assert {path.suffix for path in drawn} == {".pdf"}
+    assert all(path.read_bytes().startswith(b"%PDF") for path in drawn)
+    wrong = run("compare", *reports[:2], "--figures", tmp_path / "wrong", "--formats", "pdf,gif")
+    assert "figure format 'gif': expected one of png, svg, pdf" in wrong.mistake()
 
 
 def test_names_are_as_long_as_it_takes() -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import simulator
 from simulator.report.save import load_report
 from simulator.trace.records import RecordedPruning
 
-TABLES = {"energy.parquet", "images.parquet", "layers.parquet", "spread.parquet", "traffic.parquet"}
+TABLES = {"energy.parquet", "images.parquet", "layers.parquet", "schedule.parquet", "spread.parquet", "traffic.parquet"}
+ACCELERATOR = "accelerator.yaml"
 
 
 def written(folder: Path) -> set[str]:
@@ -26,7 +28,7 @@ def test_writes_the_report_that_the_function_returns(run: Run, trace_file: Path,
     out = tmp_path / "out"
     ran = run("simulate", trace_file, "--hardware", "eyeriss", "--out", out, "--no-figures")
     assert (ran.code, ran.err) == (0, "")
-    assert written(out) == {"report.json"} | TABLES
+    assert written(out) == {"report.json", ACCELERATOR} | TABLES
     expected = simulator.simulate(simulator.load_trace(trace_file), "eyeriss")
     report = load_report(out)
     assert report.totals == expected.totals
@@ -41,7 +43,7 @@ def test_the_summary_shows_the_totals(run: Run, trace_file: Path, tmp_path: Path
     assert row(ran.out, "cycles ") == [f"{totals['cycles']:,.0f}"]
     assert row(ran.out, "DRAM traffic") == [f"{totals['dram_bytes'] / 1000:.2f}", "kB"]
     assert "block[0]" in ran.out
-    assert f"Written to {tmp_path}: report.json, 5 tables (.parquet)" in ran.out
+    assert f"Written to {tmp_path}: report.json, 6 tables (.parquet), accelerator.yaml" in ran.out
     assert max(map(len, ran.out.split("Written to")[0].splitlines())) <= 80
 
 
@@ -95,7 +97,7 @@ def test_a_run_without_pruning_removes_the_baseline_of_an_earlier_one(
     run(*common, "--pruning", "dynamic")
     (tmp_path / "baseline" / "notes.txt").touch()
     run(*common)
-    assert written(tmp_path) == {"report.json", "baseline/notes.txt"} | TABLES
+    assert written(tmp_path) == {"report.json", ACCELERATOR, "baseline/notes.txt"} | TABLES
 
 
 def test_json_is_alone_on_stdout(run: Run, trace_file: Path, tmp_path: Path) -> None:
@@ -175,3 +177,17 @@ def test_the_summary_says_where_the_arrays_cycles_went(run: Run, trace_file: Pat
     on_array = totals["compute_cycles"] - totals["vector_cycles"]
     assert f"{100 * totals['array_imbalance_cycles'] / on_array:.1f} % imbalance" in line
     assert line.endswith(f"densities alone say {totals['statistical_error_percent']:+.1f} %"), line
+
+
+def test_a_timeline_is_of_the_first_batch_and_written_on_request(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    arguments = ("simulate", trace_file, "--hardware", "edge-npu", "--images", "1:3", "--no-figures")
+    timeline = tmp_path / "deep" / "timeline.json"
+    ran = run(*arguments, "--out", tmp_path / "out", "--timeline", timeline)
+    assert f"Written to {timeline}: the timeline of image 1\n" in ran.out
+    found = json.loads(timeline.read_text(encoding="utf-8"))
+    assert found["otherData"]["images"] == [1]
+    layers = [event for event in found["traceEvents"] if event["ph"] == "X" and "tiling" in event["args"]]
+    first = load_report(tmp_path / "out").images.iloc[0]
+    assert sum(event["args"]["cycles"] for event in layers) == first["cycles"]
+    assert "cannot be written" in run(*arguments, "--out", tmp_path / "2", "--timeline", timeline / "x.json").mistake()
+    assert not (tmp_path / "2").exists()

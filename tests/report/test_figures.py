@@ -98,7 +98,8 @@ def made_report(
         "dram_bandwidth_bytes_per_second": 4.8e8,
         **meta,
     }
-    return Report(layers, traffic, energies, pd.DataFrame({"images": ["0"]}), pd.DataFrame(), settings)
+    images, none = pd.DataFrame({"images": ["0"]}), pd.DataFrame()
+    return Report(layers, traffic, energies, images, none, none, settings)
 
 
 def mobilenet_names(count: int) -> list[str]:

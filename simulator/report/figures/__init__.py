@@ -1,5 +1,6 @@
 """Figures of reports for papers and slides, drawn with matplotlib, without windows or pyplot's global state."""
 
+from simulator.report.figures.accuracy import accuracy_against_bytes
 from simulator.report.figures.per_layer import array_breakdown, bandwidth_breakdown, cycle_breakdown
 from simulator.report.figures.roofline import roofline
 from simulator.report.figures.save import save_figures
@@ -8,6 +9,7 @@ from simulator.report.figures.style import publication_style
 from simulator.report.figures.totals import energy_breakdown, network_breakdown
 
 __all__ = [
+    "accuracy_against_bytes",
     "array_breakdown",
     "bandwidth_breakdown",
     "cycle_breakdown",

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
+from simulator.report.bound import memory_bound
 from simulator.report.figures.layer_names import short_names
 from simulator.report.figures.naming import PointNames, cover
 from simulator.report.figures.style import (
@@ -64,9 +65,9 @@ def roofline(report: Report) -> Figure:
     """Every layer with MACs at its operational intensity and speed, under the roofs of DRAM and array.
 
     Both axes count dense MACs, so what zeros and pruning save moves a layer: to the right by bytes, up by time, above
-    the array's roof where MACs are skipped. A layer is memory-bound when DRAM is busy longer than the array. Markers
-    grow with a layer's cycles, and the longest layers carry their names where there is room. Raises InputError when no
-    layer has both MACs and DRAM traffic.
+    the array's roof where MACs are skipped. A layer is memory-bound when DRAM is busy longer than the array, as in
+    `memory_bound`. Markers grow with a layer's cycles, and the longest layers carry their names where there is room.
+    Raises InputError when no layer has both MACs and DRAM traffic.
     """
     points = _points(report)
     bandwidth = float(report.meta["dram_bandwidth_bytes_per_second"])
@@ -119,7 +120,7 @@ def _points(report: Report) -> _Points:
         macs / layers["dram_bytes"].to_numpy(np.float64),
         macs * float(report.meta["clock_hz"]) / cycles,
         cycles,
-        layers["dram_busy_cycles"].to_numpy(np.float64) > layers["compute_cycles"].to_numpy(np.float64),
+        memory_bound(layers),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from simulator.errors import InputError
+from simulator.report.figures.accuracy import accuracy_against_bytes
 from simulator.report.figures.per_layer import MOST_REPORTS, array_breakdown, bandwidth_breakdown, cycle_breakdown
 from simulator.report.figures.roofline import roofline
 from simulator.report.figures.spread import image_spread
@@ -28,9 +29,9 @@ def save_figures(
     """Writes the figures that apply into `folder`, each whole or not at all; returns their paths.
 
     bandwidth, cycles and array (up to three reports), network, energy, spread (over images, up to three reports),
-    roofline (of the first report; roofline-2, … of the others). A figure for which every value is 0 is left out. The
-    same reports give the same bytes. Raises InputError without reports, for an unknown format, or when the folder
-    cannot be written.
+    accuracy (against bytes, where accuracies differ), roofline (of the first report; roofline-2, … of the others). A
+    figure for which every value is 0 is left out. The same reports give the same bytes. Raises InputError without
+    reports, for an unknown format, or when the folder cannot be written.
     """
     check_reports(reports)
     unknown = [name for name in formats if name not in FORMATS]
@@ -67,5 +68,6 @@ def _figures(reports: Mapping[str, Report]) -> dict[str, Callable[[], Figure]]:
         "network": lambda: network_breakdown(reports),
         "energy": lambda: energy_breakdown(reports),
         **({"spread": lambda: image_spread(reports)} if len(reports) <= MOST_REPORTS else {}),
+        "accuracy": lambda: accuracy_against_bytes(reports),
         **rooflines,
     }
