@@ -85,6 +85,22 @@ def test_hovering_shows_the_numbers_of_a_layer(opened: Opened, mobilenet: dict[s
     assert not tip.is_visible()
 
 
+def test_a_finger_can_ask_for_the_numbers_too(browser: Any, address: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800}, has_touch=True)
+    opened = Opened(page, address)
+    bar = page.locator("#bars #bar-5")
+    bar.scroll_into_view_if_needed()
+    box = bar.bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] - 5)
+    assert page.locator("#tip").is_visible()
+    tip, table = (page.locator(name).bounding_box() for name in ("#tip", "#tip table"))
+    assert table["x"] + table["width"] <= tip["x"] + tip["width"], "the table sticks out of the tip"
+    assert tip["x"] + tip["width"] <= 390
+    assert bar.get_attribute("aria-selected") == "true"
+    assert opened.complaints == []
+    page.close()
+
+
 def test_the_keyboard_walks_and_chooses_layers(opened: Opened, mobilenet: dict[str, Report]) -> None:
     page = opened.page
     page.locator("#bars").focus()
@@ -124,7 +140,7 @@ def test_zooming_shows_fewer_layers(opened: Opened) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 400, box["y"] + 80, steps=4)
     page.mouse.up()
-    page.wait_for_function(f"document.querySelectorAll('#bars [role=option]').length < {everything // 2}")
+    bars.nth(everything // 2 - 1).wait_for(state="detached")
     page.locator("#by-layer button[aria-label='Show all']").click()
     assert bars.count() == everything
 

@@ -68,9 +68,13 @@ function draw(chart) {
         below += size;
       }
     });
-    group.addEventListener("pointermove", (event) => showTip(layer, tipRows(layer), { x: event.clientX, y: event.clientY }));
+    const tell = (event) => showTip(layer, tipRows(layer), { x: event.clientX, y: event.clientY });
+    group.addEventListener("pointermove", tell);
     group.addEventListener("pointerleave", hideTip);
-    group.addEventListener("click", () => choose(layer));
+    group.addEventListener("click", (event) => {
+      choose(layer);
+      tell(event); // a finger has left by now, and took the tip along
+    });
     nodes.push(group);
     if (index % every === 0) {
       const x = left + pitch / 2 + 4;

@@ -39,7 +39,7 @@ function everything() {
 
 function logTicks(from, to) {
   const found = [];
-  const factors = to - from < 1.2 ? [1, 2, 5] : [1];
+  const factors = to - from < 2.5 ? [1, 2, 5] : [1];
   for (let power = Math.floor(from); power <= to; power += 1) {
     for (const factor of factors) {
       const at = power + Math.log10(factor);
@@ -102,9 +102,13 @@ function draw(chart) {
     const group = svg("g", { id: `point-${index}`, role: "option", "aria-selected": String(point.layer === chosen.layer), "aria-label": `${titleOf(point)}: ${tipRows(point).map((cells) => cells.join(" ")).join(", ")}` },
       mark(point, x(point.x), y(point.y), radius),
       marked ? svg("circle", { class: "axis", cx: x(point.x), cy: y(point.y), r: radius + 3 }) : null);
-    group.addEventListener("pointermove", (event) => showTip(titleOf(point), tipRows(point), { x: event.clientX, y: event.clientY }));
+    const tell = (event) => showTip(titleOf(point), tipRows(point), { x: event.clientX, y: event.clientY });
+    group.addEventListener("pointermove", tell);
     group.addEventListener("pointerleave", hideTip);
-    group.addEventListener("click", () => choose(point.layer));
+    group.addEventListener("click", (event) => {
+      choose(point.layer);
+      tell(event);
+    });
     inside.append(group);
   });
   nodes.push(inside, svg("path", { class: "axis", d: `M${left},${top}V${bottom}H${right}` }));

@@ -43,7 +43,9 @@ function draw(chart) {
     nodes.push(svg("polyline", { class: `curve ${colour}`, stroke: "currentColor", points: corners.join(" ") }));
     images.forEach(([value, image], at) => {
       const dot = svg("circle", { class: `part ${colour}`, cx: x(value), cy: y((at + 1) / images.length), r: 5 });
-      dot.addEventListener("pointermove", (event) => showTip(base ? `${run.name}, image ${image}` : `image ${image}`, [[name, quantity(value, unit)]], { x: event.clientX, y: event.clientY }));
+      const tell = (event) => showTip(base ? `${run.name}, image ${image}` : `image ${image}`, [[name, quantity(value, unit)]], { x: event.clientX, y: event.clientY });
+      dot.addEventListener("pointermove", tell);
+      dot.addEventListener("click", tell);
       dot.addEventListener("pointerleave", hideTip);
       nodes.push(dot);
     });
