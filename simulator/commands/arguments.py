@@ -20,6 +20,7 @@ WeightsOption = Annotated[
     Path | None, typer.Option("--weights", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt.")
 ]
 
+
 def parsed_overrides(pairs: Sequence[str]) -> dict[str, Any]:
     """The values of `--set KEY=VALUE`, where a value is written as in the YAML file. Raises InputError."""
     import yaml

@@ -1,5 +1,6 @@
 """The parameters of a study as axes: lists, ranges, and linked parameters that change together."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,12 +28,12 @@ class Axis:
     @property
     def ordered(self) -> bool:
         """Whether its values are numbers that grow, so that neighbours are alike."""
-        columns = [[as_number(choice[key]) for choice in self.choices] for key in self.choices[0]]
-        return all(
-            all(isinstance(value, int | float) and not isinstance(value, bool) for value in column)
-            and all(low < high for low, high in zip(column, column[1:], strict=False))
-            for column in columns
-        )
+        for key in self.choices[0]:
+            column = [as_number(choice[key]) for choice in self.choices]
+            numbers = [value for value in column if isinstance(value, int | float) and not isinstance(value, bool)]
+            if len(numbers) < len(column) or any(low >= high for low, high in itertools.pairwise(numbers)):
+                return False
+        return True
 
 
 def axes_of(parameters: Mapping[str, Any], document: YamlDocument, at: KeyPath) -> tuple[Axis, ...]:

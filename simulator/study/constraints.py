@@ -5,6 +5,7 @@ in their base units (bytes, hertz, picojoules …), `accelerator` and `pruning` 
 """
 
 import ast
+import itertools
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -133,15 +134,15 @@ def _evaluated(node: ast.expr, value: Value) -> Any:
         case ast.BoolOp():
             return any(_evaluated(part, value) for part in node.values)
         case ast.BinOp():
-            sides = _evaluated(node.left, value), _evaluated(node.right, value)
-            for side in sides:
+            left, right = _evaluated(node.left, value), _evaluated(node.right, value)
+            for side in (left, right):
                 if not isinstance(side, int | float):
                     raise TypeError(f"{side!r} is no number")
-            return _BINARY[type(node.op)](*sides)
+            return _BINARY[type(node.op)](left, right)
         case ast.Compare():
             sides = [_evaluated(side, value) for side in (node.left, *node.comparators)]
-            pairs = zip(node.ops, sides, sides[1:], strict=False)
-            return all(_COMPARED[type(one)](left, right) for one, left, right in pairs)
+            steps = zip(node.ops, itertools.pairwise(sides), strict=True)
+            return all(_COMPARED[type(one)](*pair) for one, pair in steps)
         case ast.List() | ast.Tuple():
             return [_evaluated(part, value) for part in node.elts]
         case ast.Call(func=ast.Name(id=function)):

@@ -29,10 +29,11 @@ class DaskWorkers:
         self._futures: dict[Any, Task] = {}
 
     def __enter__(self) -> "DaskWorkers":
-        from distributed import Client
+        import distributed
 
+        connect: Any = distributed.Client
         try:
-            self._client = Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
+            self._client = connect(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"no Dask scheduler answers at {self._address} ({error})") from None
         return self
@@ -46,7 +47,7 @@ class DaskWorkers:
 
     def free(self) -> int:
         """Two tasks for every thread of every worker that there is now; one where there is none yet."""
-        threads = sum(self._client.nthreads().values())
+        threads: int = sum(self._client.nthreads().values())
         return max(1, TASKS_PER_THREAD * threads) - len(self._futures)
 
     def submit(self, task: Task) -> None:
@@ -55,8 +56,9 @@ class DaskWorkers:
 
     def wait(self) -> list[Outcome]:
         """What has come back. Raises InputError when the scheduler is gone or no worker can run the study."""
-        from distributed import wait
+        import distributed
 
+        wait: Any = distributed.wait
         if not self._futures:
             return []
         finished = wait(list(self._futures), return_when="FIRST_COMPLETED").done

@@ -1,9 +1,9 @@
 """The folder of a study: what it is about, its points, and the table of results that follows from the store.
 
-    study.json        name, description, objectives, parameters; as of the last run
-    points.parquet    the points of the study file as of the last run, with their settings and keys
-    journal/          what was found, see `store`
-    results.parquet   the tidy table: one row per finished point of the study
+study.json        name, description, objectives, parameters; as of the last run
+points.parquet    the points of the study file as of the last run, with their settings and keys
+journal/          what was found, see `store`
+results.parquet   the tidy table: one row per finished point of the study
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.study.points import Point
+from simulator.study.space import Space
 from simulator.study.store import journals, outcomes
 from simulator.study.study_file import Study
 from simulator.trace.file import whole_file
@@ -33,14 +34,23 @@ AXES_BEFORE, AXES_BEHIND = ("trace", "accelerator"), ("pruning", "images", "batc
 """Columns of the table before and behind those of the parameters."""
 
 
+TOOK = ("run_seconds", "cpu_seconds")
+"""Columns that differ from run to run."""
+
+
 @dataclass(frozen=True)
 class About:
-    """What readers of a study's folder need to know. expected: how many points each finished design has."""
+    """What readers of a study's folder need to know.
+
+    objectives: with their goals; units: the base units of parameters that have one; expected: points of a design;
+    method: of the search.
+    """
 
     name: str
     description: str
     objectives: Mapping[str, str]
     parameters: Sequence[str]
+    units: Mapping[str, str]
     expected: int
     method: str
     fmapsim: str = VERSION
@@ -52,19 +62,29 @@ def about(folder: Path) -> About:
     try:
         return About(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise InputError(f"{folder}: no study here (no {ABOUT}); `fmapsim study run FILE --out {folder}` makes one") from None
+        raise InputError(
+            f"{folder}: no study here (no {ABOUT}); `fmapsim study run FILE --out {folder}` makes one"
+        ) from None
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); run the study again, which loses nothing") from None
 
 
-def begin(folder: Path, study: Study, parameters: Sequence[str], expected: int) -> None:
+def begin(folder: Path, study: Study, space: Space, expected: int) -> None:
     """Writes what the study is about. Raises InputError when the folder holds another study."""
     section = study.section
     there = _name(folder)
     if there not in (None, section.name):
-        raise InputError(f"{folder} holds the study '{there}', and {study.document.path} is '{section.name}': give another --out")
+        raise InputError(
+            f"{folder} holds the study '{there}', and {study.document.path} is '{section.name}': give another --out"
+        )
     found = About(
-        section.name, section.description, dict(section.objectives), list(parameters), expected, section.search.method
+        section.name,
+        section.description,
+        dict(section.objectives),
+        space.parameters,
+        space.units,
+        expected,
+        section.search.method,
     )
     with whole_file(folder / ABOUT) as temporary:
         temporary.write_text(json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -127,8 +147,8 @@ def results(folder: Path) -> "pd.DataFrame":
     """The table of results, one row per finished point, in the order of the study's points.
 
     Columns: trace, accelerator, a column per parameter (numbers in base units), pruning, images, batch, status (done or
-    failed), error, the metrics (see `metrics`), run_seconds, key, trace_sha256, fmapsim. Written to results.parquet
-    where that is older than what was found. Raises InputError where there is no study.
+    failed), error, the metrics (see `metrics`), run_seconds, cpu_seconds, key, trace_sha256, fmapsim. Written to
+    results.parquet where that is older than what was found. Raises InputError where there is no study.
     """
     path = folder / RESULTS
     sources = [folder / ABOUT, folder / POINTS, *journals(folder)]
@@ -154,19 +174,19 @@ def _joined(folder: Path) -> "pd.DataFrame":
         if row is None:
             continue
         status[row], errors[row] = outcome.status, outcome.error
-        found = {**outcome.metrics, "run_seconds": outcome.run_seconds}
+        found = {**outcome.metrics, **{name: getattr(outcome, name) for name in TOOK}}
         for name, value in found.items():
             if name not in columns:
                 columns[name] = array("d", [math.nan]) * len(rows)
             columns[name][row] = math.nan if value is None else value
     axes = [*AXES_BEFORE, *study.parameters, *AXES_BEHIND]
-    run_seconds = columns.pop("run_seconds", array("d", [math.nan]) * len(rows))
+    took = {name: np.asarray(columns.pop(name, [])) for name in TOOK}
     table = pd.concat(
         [
             planned[axes],
             pd.DataFrame({"status": status, "error": errors}),
             pd.DataFrame({name: _column(values) for name, values in columns.items()}),
-            pd.DataFrame({"run_seconds": np.asarray(run_seconds)}),
+            pd.DataFrame(took),
             planned[["key", "trace_sha256"]],
         ],
         axis=1,

@@ -28,7 +28,9 @@ def metrics(report: Report, trace: Trace, accelerator: Accelerator) -> Metrics:
     capacity of all buffers, and array_macs, the MACs of a cycle; pruning_unit_area_um2 where pruning is on and the file
     has areas; epsilon, top1, top5 and agreement of the recording.
     """
-    found: Metrics = {name: float(value) if isinstance(value, float) else value for name, value in report.totals.items()}
+    found: Metrics = {
+        name: float(value) if isinstance(value, float) else value for name, value in report.totals.items()
+    }
     components, energies = report.column("energy", "component"), report.column("energy", "energy_pj")
     for component in dict.fromkeys(components.tolist()):
         found[f"energy_{component}_pj"] = float(energies[components == component].sum())

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from simulator.hardware import units
+from simulator.hardware.units import quantity_text
 
 TABLES: tuple[Mapping[str, Decimal], ...] = (
     units.BYTE_UNITS,
@@ -33,6 +34,24 @@ def quantity(text: str) -> tuple[Decimal, str] | None:
     """Number and unit of a quantity as it is written; None where the text is none."""
     found = _WHOLE.fullmatch(text)
     return (Decimal(found[1]), found[2]) if found else None
+
+
+def base_unit(value: object) -> str | None:
+    """The base unit of a value that is written as a quantity: `B` of 64 KiB; None for any other value."""
+    found = quantity(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    table = next(table for table in TABLES if found[1] in table)
+    return next(unit for unit, scale in table.items() if scale == 1)
+
+
+def text(value: object, unit: str | None) -> str:
+    """A value of a setting as files write it: 65536 in bytes as 64 KiB. unit: its base unit, None for plain values."""
+    if unit is None or not isinstance(value, int | float) or value != value:
+        return str(value)
+    table = next(table for table in TABLES if table.get(unit) == 1)
+    fitting = {name: scale for name, scale in table.items() if unit != "B" or name == "B" or "i" in name}
+    return quantity_text(plain(Decimal(repr(value))), fitting)
 
 
 def as_number(value: object) -> object:

@@ -61,7 +61,9 @@ def planned(file: str | Path) -> Plan:
     space = Space(study.axes, study.section.pruning)
     hardware = HardwareOfStudy(study, space.parameters)
     traces = trace_inputs(study)
-    return Plan(study, traces, space, hardware, strategy(study.section.search, space, hardware, study.section.objectives))
+    return Plan(
+        study, traces, space, hardware, strategy(study.section.search, space, hardware, study.section.objectives)
+    )
 
 
 def run_study(
@@ -77,16 +79,16 @@ def run_study(
 
     workers: processes beside this one, none by default (a script that asks for some guards its main part with
     `if __name__ == "__main__"`); scheduler: the address of a Dask scheduler, whose workers run everything instead.
-    retry_failed: points that failed before run again. progress is called with (points that ended, points to run). Raises
-    InputError for a study that is wrong, a folder that cannot be written (what was finished is kept then) and workers
-    that cannot go on. Whatever ends a run, also KeyboardInterrupt or a kill: the same call goes on where it stopped.
+    retry_failed: points that failed before run again. progress is called with (points that ended, points to run).
+    Raises InputError for a study that is wrong, a folder that cannot be written (what was finished is kept then) and
+    workers that cannot go on. Whatever ends a run, also KeyboardInterrupt or a kill: the same call goes on from there.
     """
     out = Path(out)
     plan = planned(file)
     rounds = plan.strategy.rounds()
     designs: list[Tried] = next(rounds, [])  # a wrong setting is found here, before anything is written
     with Store(out) as store, _workers(workers, scheduler) as running:
-        study_folder.begin(out, plan.study, plan.space.parameters, plan.expected)
+        study_folder.begin(out, plan.study, plan.space, plan.expected)
         known = {key: status for key, status in finished(out).items() if not (retry_failed and status == "failed")}
         ran, every = 0, []
         try:

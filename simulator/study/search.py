@@ -92,14 +92,14 @@ class OptunaSearch:
                 sampler = optuna.samplers.NSGAIISampler(population_size=search.population, seed=search.seed)
             else:
                 sampler = optuna.samplers.TPESampler(seed=search.seed, constant_liar=True)
-            directions = ["maximize" if goal == "maximise" else "minimize" for goal in goals.values()]
+            directions: Any = ["maximize" if goal == "maximise" else "minimize" for goal in goals.values()]
             self._study = optuna.create_study(sampler=sampler, directions=directions)
         self._names = _axis_names(space.axes)
         self._reached: dict[tuple[str, str], Values] = {}
         self._asked: list[tuple[Any, tuple[str, str]]] = []
 
     def rounds(self) -> Iterator[list[Tried]]:
-        """Designs that were not tried before, until there are as many as the search may try or no new ones are found."""
+        """Designs that were not tried before, as many as the search may try, or until no new ones are found."""
         assert self._search.designs is not None
         left = self._search.designs
         while left and (designs := self._round(min(left, self._search.population))):

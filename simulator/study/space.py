@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.study.axes import Axis
+from simulator.study.quantity import base_unit
 
 TRIES = 200
 """Random picks of which none is new and allowed before a space counts as used up."""
@@ -44,9 +45,19 @@ class Space:
     @property
     def parameters(self) -> tuple[str, ...]:
         """All settings that any axis of any accelerator changes."""
-        return tuple(
-            dict.fromkeys(key for axes in self.axes.values() for axis in axes for key in axis.choices[0])
-        )
+        return tuple(dict.fromkeys(key for axes in self.axes.values() for axis in axes for key in axis.choices[0]))
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The base units of parameters that are quantities."""
+        written = {
+            key: base_unit(choice[key])
+            for axes in self.axes.values()
+            for axis in axes
+            for choice in axis.choices
+            for key in choice
+        }
+        return {key: unit for key, unit in written.items() if unit is not None}
 
     def design(self, number: int) -> Design:
         """The design of that number. Raises IndexError where there is none."""

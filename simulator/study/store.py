@@ -1,6 +1,6 @@
-"""What a study has found so far, on disk: journals that only grow, one for each run, one line for each finished point.
+"""What a study has found so far, on disk: journals that only grow, one for each run, one line for each ended point.
 
-A line is `CRC-32 JSON`. It is written and synced before the next point counts as finished; a line that was torn when a run
+A line is `CRC-32 JSON`. It is written and synced before its point counts as finished; a line that was torn when a run
 was killed, or that a full disk cut short, has another CRC and counts for nothing, so that its point runs again.
 """
 
@@ -27,13 +27,14 @@ LOCK = "lock"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a point ended. metrics: of a point that is done; error: of one that failed; run_seconds: what it took."""
+    """How a point ended. metrics: of one that is done; error: of one that failed; run_seconds, cpu_seconds: costs."""
 
     key: str
     status: Literal["done", "failed"]
     metrics: Metrics
     error: str = ""
     run_seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 class Store:

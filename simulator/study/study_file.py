@@ -63,6 +63,14 @@ def _accelerators(value: object) -> object:
     return [{"preset": one} if isinstance(one, str) else one for one in values]
 
 
+def _no_pruning() -> list[PruningName]:
+    return ["none"]
+
+
+def _default_objectives() -> dict[str, Goal]:
+    return dict.fromkeys(DEFAULT_OBJECTIVES, "minimise")
+
+
 def _goals(value: object) -> object:
     """Objectives with their goals; a list takes the usual ones."""
     if isinstance(value, str):
@@ -71,7 +79,9 @@ def _goals(value: object) -> object:
         value = {one: "maximise" if one in MAXIMISED else "minimise" for one in value if isinstance(one, str)}
     for name in value if isinstance(value, dict) else ():
         if name not in GOALS:
-            raise ValueError(f"unknown objective '{name}' (expected one of {', '.join(GOALS)}){did_you_mean(name, GOALS)}")
+            raise ValueError(
+                f"unknown objective '{name}' (expected one of {', '.join(GOALS)}){did_you_mean(name, GOALS)}"
+            )
     return value
 
 
@@ -80,7 +90,7 @@ class AcceleratorEntry(Section):
 
     preset: str
     name: str | None = None
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -89,10 +99,10 @@ class AcceleratorEntry(Section):
 
 
 class Search(Section):
-    """How the space is walked: `grid` takes every design, `random` so many of them, `nsga2` and `tpe` let Optuna choose.
+    """How the space is walked: `grid` takes every design, `random` so many; for `nsga2` and `tpe` Optuna chooses.
 
-    designs: how many (not for grid). seed: of all random choices. population: designs that Optuna hears of together; what it
-    chooses depends on this number, not on how many workers there are.
+    designs: how many (not for grid). seed: of all random choices. population: designs that Optuna hears of together;
+    what it chooses depends on this number, not on how many workers there are.
     """
 
     method: Method = "grid"
@@ -118,21 +128,24 @@ class StudySection(Section):
     images: Annotated[list[str], BeforeValidator(_image_texts), BeforeValidator(_one_or_more)] | None = None
     batch: Positive = 1
     accelerators: Annotated[list[AcceleratorEntry], BeforeValidator(_accelerators), BeforeValidator(_one_or_more)]
-    parameters: dict[str, Any] = {}
-    constraints: list[str] = []
-    pruning: Annotated[list[PruningName], BeforeValidator(_pruning_names), BeforeValidator(_one_or_more)] = ["none"]
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    constraints: list[str] = Field(default_factory=list)
+    pruning: Annotated[list[PruningName], BeforeValidator(_pruning_names), BeforeValidator(_one_or_more)] = Field(
+        default_factory=_no_pruning
+    )
     objectives: Annotated[dict[str, Goal], BeforeValidator(_goals), BeforeValidator(_one_or_more)] = Field(
-        default=dict.fromkeys(DEFAULT_OBJECTIVES, "minimise"), validate_default=False
+        default_factory=_default_objectives
     )
     search: Search = Search()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for key, values in (
-            ("accelerators", [one.label for one in self.accelerators]),
-            ("pruning", list(self.pruning)),
-            ("images", list(self.images or [])),
-        ):
+        named: dict[str, list[str]] = {
+            "accelerators": [one.label for one in self.accelerators],
+            "pruning": [*self.pruning],
+            "images": self.images or [],
+        }
+        for key, values in named.items():
             for value in values:
                 if values.count(value) > 1:
                     raise ValueError(f"{key}: '{value}' stands there twice; expected different ones")

@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.api import simulate
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.study.inputs import loaded_trace
-from simulator.study.metrics import metrics
+from simulator.study.metrics import Metrics, metrics
 from simulator.study.points import Point
 from simulator.study.store import Outcome
+from simulator.trace.trace import Trace
 from simulator.version import VERSION
 
 
@@ -43,11 +44,11 @@ class Task:
 
     def single(self) -> "list[Task]":
         """Each job as a task of its own."""
-        return [Task(self.version, self.trace, self.trace_sha256, self.accelerator, self.batch, (job,)) for job in self.jobs]
+        return [replace(self, jobs=(job,)) for job in self.jobs]
 
 
 def perform(task: Task) -> Iterator[Outcome]:
-    """Runs the jobs of a task. What a simulation raises is that point's outcome and does not keep the next from running.
+    """Runs the jobs of a task. What a simulation raises is that point's outcome; the next one runs all the same.
 
     Raises InputError where no job can run: the trace is missing or another one, or fmapsim is of another version.
     """
@@ -55,16 +56,22 @@ def perform(task: Task) -> Iterator[Outcome]:
         raise InputError(f"a worker has fmapsim {VERSION}, the study was begun with {task.version}; make them equal")
     trace = loaded_trace(task.trace, task.trace_sha256)
     for job in task.jobs:
-        start = time.perf_counter()
-        try:
-            images = job.images if trace.has_maps else None
-            report = simulate(trace, task.accelerator, images=images, pruning=job.pruning, batch=task.batch)
-            found = metrics(report, trace, task.accelerator)
-        except Exception as error:
-            message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-            yield Outcome(job.key, "failed", {}, message, round(time.perf_counter() - start, 3))
-        else:
-            yield Outcome(job.key, "done", found, "", round(time.perf_counter() - start, 3))
+        wall, cpu = time.perf_counter(), time.process_time()
+        found, error = _simulated(trace, task, job)
+        took = round(time.perf_counter() - wall, 3), round(time.process_time() - cpu, 3)
+        yield Outcome(job.key, "failed" if error else "done", found, error, *took)
+
+
+def _simulated(trace: Trace, task: Task, job: Job) -> tuple[Metrics, str]:
+    """The metrics of a job, or what went wrong."""
+    images = job.images if trace.has_maps else None
+    try:
+        report = simulate(trace, task.accelerator, images=images, pruning=job.pruning, batch=task.batch)
+        return metrics(report, trace, task.accelerator), ""
+    except InputError as error:
+        return {}, str(error)
+    except Exception as error:  # a bug, or no memory: of this point
+        return {}, f"{type(error).__name__}: {error}"
 
 
 def perform_all(task: Task) -> list[Outcome]:

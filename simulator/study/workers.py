@@ -10,7 +10,7 @@ ATTEMPTS = 3
 
 
 class Workers(Protocol):
-    """Takes tasks and hands out outcomes in the order in which they come. A context manager that stops what still runs."""
+    """Takes tasks and hands out outcomes as they come. A context manager, which stops what still runs."""
 
     def __enter__(self) -> Self:
         """Starts them."""
