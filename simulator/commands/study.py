@@ -90,21 +90,20 @@ def run(
         raise InputError("--workers and --scheduler: expected one of them, found both")
     count = 0 if scheduler is not None else workers or available_cores()
     ran = 0
-    with _terminated_as_interrupted():
-        try:
-            with progress("study", "points") as advance:
+    try:
+        with _stopped_by_signals(), progress("study", "points") as advance:
 
-                def noted(done: int, total: int) -> None:
-                    nonlocal ran
-                    ran = done
-                    advance(done, total)
+            def noted(done: int, total: int) -> None:
+                nonlocal ran
+                ran = done
+                advance(done, total)
 
-                summary = run_study(
-                    file, out, workers=count, scheduler=scheduler, retry_failed=retry_failed, progress=noted
-                )
-        except KeyboardInterrupt:
-            complain(f"stopped after {ran} points; the same command goes on from there")
-            raise
+            summary = run_study(
+                file, out, workers=count, scheduler=scheduler, retry_failed=retry_failed, progress=noted
+            )
+    except KeyboardInterrupt:
+        complain(f"stopped after {ran} points; the same command goes on from there")
+        raise
     text = console(stderr=as_json)
     excluded = f", {summary.excluded} designs excluded by constraints" if summary.excluded else ""
     ended = f"{summary.points} points: {summary.done} done, {summary.failed} failed"
@@ -123,17 +122,28 @@ def run(
 
 
 @contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """A batch system that ends a job sends SIGTERM first: it stops a run as Ctrl-C does."""
+def _stopped_by_signals() -> Iterator[None]:
+    """A batch system that ends a job sends SIGTERM first: it stops a run as Ctrl-C does.
+
+    Libraries turn a KeyboardInterrupt that hits them into errors of their own; it comes out of here as what it is.
+    """
+    stopped = False
 
     def stop(*_: Any) -> None:
+        nonlocal stopped
+        stopped = True
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except Exception:
+        if stopped:
+            raise KeyboardInterrupt from None
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The parameters of a study as axes: lists, ranges, and linked parameters that change together."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -49,7 +49,9 @@ def axes_of(parameters: Mapping[str, Any], document: YamlDocument, at: KeyPath) 
         if isinstance(value, Mapping) and set(value) == {"linked"}:
             axes.append(Axis(name, _linked(value["linked"], document, (*path, "linked"))))
         else:
-            axes.append(Axis(name, tuple({name: one} for one in _values(value, document, path))))
+            values = _values(value, document, path)
+            _check_different(values, _where(document, path))
+            axes.append(Axis(name, tuple({name: one} for one in values)))
     keys = [key for axis in axes for key in axis.choices[0]]
     for key in keys:
         if keys.count(key) > 1:
@@ -75,12 +77,16 @@ def _values(value: object, document: YamlDocument, path: KeyPath) -> list[Any]:
     values = value if isinstance(value, list) else [value]
     if not values:
         raise InputError(f"{where}: expected one value or more, found an empty list")
-    seen: list[object] = []
-    for one in map(as_number, values):
-        if any(one == other and type(one) is type(other) for other in seen):
-            raise InputError(f"{where}: {shown(one)} stands in the list twice")
-        seen.append(one)
     return values
+
+
+def _check_different(values: Sequence[Any], where: str) -> None:
+    seen: list[object] = []
+    for value in values:
+        number = as_number(value)
+        if any(number == other and type(number) is type(other) for other in seen):
+            raise InputError(f"{where}: {shown(value)} stands in the list twice")
+        seen.append(number)
 
 
 def _range(value: object, where: str) -> list[Any]:
