@@ -61,7 +61,8 @@ class DaskWorkers:
         wait: Any = distributed.wait
         if not self._futures:
             return []
-        finished = wait(list(self._futures), return_when="FIRST_COMPLETED").done
+        with self._client.as_current():
+            finished = wait(list(self._futures), return_when="FIRST_COMPLETED").done
         found: list[Outcome] = []
         for future in finished:
             task = self._futures.pop(future)

@@ -31,10 +31,9 @@ def study(tmp_path: Path, trace_file: Path) -> Path:
 def test_a_study_from_its_file_to_its_tables(run: Run, study: Path) -> None:
     out = study.parent / "out"
     assert run("study", "points", study, "--json").json["points"] == 8
-    ran = run("study", "run", study, "--out", out, "--workers", 1)
+    ran = run("study", "run", study, "--out", out, "--workers", 1, "--no-figures")
     assert ran.code == 0, ran.err
     assert "8 points: 4 done, 4 failed; 8 of them ran now" in ran.out
-    assert (out / "figures" / "pareto.svg").is_file()
     again = run("study", "run", study, "--out", out, "--workers", 1, "--no-figures", "--json")
     assert again.json == {"points": 8, "done": 4, "failed": 4, "ran": 0, "excluded": 0}
     points = run("study", "points", study, "--out", out)
@@ -52,8 +51,8 @@ def test_a_study_from_its_file_to_its_tables(run: Run, study: Path) -> None:
     drawn = run("study", "pareto", out, "--objectives", "dram_bytes,cycles", "--figure", study.parent / "front.pdf")
     assert drawn.code == 0, drawn.err
     assert (study.parent / "front.pdf").read_bytes().startswith(b"%PDF")
-    assert run("study", "figures", out, "--out", study.parent / "drawn", "--formats", "pdf").code == 0
-    assert sorted(path.suffix for path in (study.parent / "drawn").iterdir()) == [".pdf"] * 4
+    assert run("study", "figures", out, "--formats", "svg").code == 0
+    assert (out / "figures" / "pareto.svg").is_file()
     assert run("study", "export", out, "--out", study.parent / "x.csv").code == 0
     assert len(pd.read_csv(study.parent / "x.csv")) == 8
     for arguments, message in [

@@ -90,14 +90,14 @@ def test_points_that_fail_are_recorded_and_do_not_stop_the_rest(folder: Path) ->
 
 def test_a_mistake_is_found_before_anything_runs(folder: Path) -> None:
     wrong = study_file(folder, parameters={"buffers.kernel.capacity": ["8 KiB", "8 KB/s"]})
-    with pytest.raises(InputError, match="kernel.capacity: expected a size"):
+    with pytest.raises(InputError, match=r"kernel\.capacity: expected a size"):
         run_study(wrong, folder / "out")
     assert not (folder / "out").exists()
 
 
 def test_a_folder_holds_one_study(folder: Path) -> None:
     run_study(study_file(folder), folder / "out")
-    with pytest.raises(InputError, match="holds the study 'small', and .*study.yaml is 'large'"):
+    with pytest.raises(InputError, match=r"holds the study 'small', and .*study\.yaml is 'large'"):
         run_study(study_file(folder, name="large"), folder / "out")
 
 

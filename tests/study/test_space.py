@@ -59,7 +59,8 @@ def keys(path: Path) -> list[str]:
 def test_keys_follow_from_content_alone(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     before = keys(study_file(folder))
     assert keys(study_file(folder, name="other", description="x", objectives=["cycles"])) == before
-    grown = keys(study_file(folder, parameters={"buffers.ifm.capacity": ["64 KiB", "0.09375 MiB", "100 KiB"], "dram.bandwidth": ["1 GB/s", "4 GB/s"]}))  # fmt: skip
+    sizes = ["64 KiB", "0.09375 MiB", "100 KiB"]
+    grown = keys(study_file(folder, parameters={"buffers.ifm.capacity": sizes, "dram.bandwidth": ["1 GB/s", "4 GB/s"]}))
     assert set(before) < set(grown)
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     write_traces(elsewhere, ["zero", "one", "two"])  # other zeros under the same names

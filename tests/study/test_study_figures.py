@@ -4,16 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_inputs import study_file
+from study_inputs import study_file, write_traces
 
 from simulator.errors import InputError
+from simulator.report.figures.save import save_figure
 from simulator.study.designs import done_results, pareto
 from simulator.study.figures import accuracy_figure, pareto_figure, save_study_figures, sensitivity_figure
 from simulator.study.run import run_study
 
 
-@pytest.fixture
-def out(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    write_traces(folder)
     run_study(study_file(folder), folder / "out")
     return folder / "out"
 
@@ -25,8 +28,8 @@ def test_a_study_has_its_figures(out: Path) -> None:
     assert [path.name for path in paths] == [f"{name}.{suffix}" for name in names for suffix in ("png", "svg", "pdf")]
     assert all(path.stat().st_size > 2000 for path in paths)
     once = (out / "figures" / "pareto.svg").read_bytes()
-    save_study_figures(study, table, out / "figures", ("svg",))
-    assert (out / "figures" / "pareto.svg").read_bytes() == once
+    save_figure(pareto_figure(study, table, "dram_bytes", "energy_pj"), out / "again", ("svg",))
+    assert (out / "again.svg").read_bytes() == once
     with pytest.raises(InputError, match="figure format 'gif'"):
         save_study_figures(study, table, out / "figures", ("gif",))
 
@@ -46,7 +49,8 @@ def test_the_front_that_is_drawn_is_the_front(out: Path) -> None:
 def test_sensitivities_have_a_line_per_trace(out: Path) -> None:
     study, table = done_results(out)
     panels = sensitivity_figure(study, table, "dram_bytes").axes
-    assert [axes.get_xlabel() for axes in panels] == ["ifm.capacity", "pruning"] or len(panels) >= 1
+    assert {axes.get_xlabel() for axes in panels} <= {"ifm.capacity", "dram.bandwidth", "pruning"}
+    assert panels
     for axes in panels:
         assert [line.get_label() for line in axes.lines][:2] == ["one", "two"]
 

@@ -5,8 +5,10 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from study_inputs import study_file
 
+from simulator.errors import InputError
 from simulator.study import local, work
 from simulator.study.local import LocalWorkers
 from simulator.study.run import planned
@@ -60,9 +62,5 @@ def test_a_worker_of_another_version_stops_the_study(folder: Path) -> None:
     (designs,) = plan.strategy.rounds()
     points = plan.points(designs)[:1]
     task = dataclasses.replace(Task.of(points, plan.hardware.accelerator(points[0].hardware)), version="0.0.1")
-    try:
+    with pytest.raises(InputError, match=r"the study was begun with 0\.0\.1"):
         list(work.perform(task))
-    except work.InputError as error:
-        assert "the study was begun with 0.0.1" in str(error)
-    else:
-        raise AssertionError("it ran")
