@@ -46,8 +46,7 @@ if TYPE_CHECKING:
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK, GREY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LEFT, RIGHT, BELOW, AXES_INCHES = 0.52, 0.1, 0.4, 2.3
-PANEL_INCHES, PANEL_GAP, PER_ROW = 1.3, 0.42, 3
-LONGEST_TICKS = 9
+PANEL_INCHES, PANEL_GAP, PER_ROW, TICK_GAP = 1.3, 0.42, 3, 0.08
 ACCURACIES = {"top1": "Top-1", "top5": "Top-5", "agreement": "Agreement with the unpruned network"}
 
 Floats = npt.NDArray[np.float64]
@@ -121,14 +120,16 @@ def pareto_figure(
         keys = [Key(f"{_short(colour)} {text(value, unit)}", (_dot(look, "o"),)) for value, look in colours.items()]
         if marker:
             unit = study.units.get(marker)
-            keys += [Key(text(value, unit), (_dot(GREY, look),)) for value, look in markers.items()]
+            keys += [
+                Key(f"{_short(marker)} {text(value, unit)}", (_dot(GREY, look),)) for value, look in markers.items()
+            ]
         header.legend([*keys, Key("front", (Line2D([], [], color=BLACK, linewidth=0.8),))], key_inches=0.12)
         figure, axes = _single(header)
         for value, look in colours.items():
             for kind, shape in (markers or {None: "o"}).items():
                 chosen = (designs[colour] == value).to_numpy()
                 if marker:
-                    chosen &= (designs[marker] == kind).to_numpy()
+                    chosen = chosen & (designs[marker] == kind).to_numpy()
                 for on_front, area, strength in ((False, 7.0, 0.45), (True, 20.0, 1.0)):
                     of = chosen & (front == on_front)
                     axes.scatter(
@@ -169,19 +170,19 @@ def sensitivity_figure(study: About, table: "pd.DataFrame", metric: str) -> Figu
         looks = dict(zip(traces, zip(_cycled(COLOURS), _cycled(MARKERS), strict=False), strict=False))
         header.legend([Key(name, (_line(*looks[name]),)) for name in traces])
         ticks = [[text(value, study.units.get(effect.columns[0])) for value in effect.values] for effect in found]
-        turned = [max(map(len, of)) * len(of) > 4 * LONGEST_TICKS for of in ticks]
-        below = 0.34 + max(
-            (text_inches(name, NAME_POINTS) for of, turn in zip(ticks, turned, strict=True) if turn for name in of),
-            default=0.1,
-        )
-        height = header.height + rows * (PANEL_INCHES + below) + 0.06
+        width = (FULL_WIDTH - LEFT - RIGHT - (columns - 1) * PANEL_GAP) / columns
+        turned = [sum(text_inches(name, NAME_POINTS) + TICK_GAP for name in names) > width for names in ticks]
+        below = [0.0] * rows
+        for at, (names, turn) in enumerate(zip(ticks, turned, strict=True)):
+            tall = max(text_inches(name, NAME_POINTS) for name in names) if turn else 0.1
+            below[at // PER_ROW] = max(below[at // PER_ROW], 0.36 + tall)
+        height = header.height + rows * PANEL_INCHES + sum(below)
         figure = Figure(figsize=(FULL_WIDTH, height))
         header.draw(figure)
-        width = (FULL_WIDTH - LEFT - RIGHT - (columns - 1) * PANEL_GAP) / columns
         for at, (effect, names, turn) in enumerate(zip(found, ticks, turned, strict=True)):
             row, column = divmod(at, PER_ROW)
             left = LEFT + column * (width + PANEL_GAP)
-            bottom = height - header.height - (row + 1) * PANEL_INCHES - row * below
+            bottom = height - header.height - (row + 1) * PANEL_INCHES - sum(below[:row])
             axes = figure.add_axes((left / FULL_WIDTH, bottom / height, width / FULL_WIDTH, PANEL_INCHES / height))
             for trace, ratios in effect.ratios.items():
                 colour, marker = looks[trace]
