@@ -17,6 +17,7 @@ from benchmarks import (
     scale_sim,
     simulating,
     skipping,
+    study,
     zigzag,
 )
 from benchmarks.environment import environment
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Options], Iterator[Row]]] = {
     "skipping": skipping.run,
     "pruning": pruning.run,
     "compression": compression.run,
+    "study": study.run,
     "scale_sim": scale_sim.run,
     "zigzag": zigzag.run,
 }

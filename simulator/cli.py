@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from simulator.commands import dram, hardware, trace
+from simulator.commands import dram, hardware, study, trace
 from simulator.commands.calibrate import calibrate
 from simulator.commands.compare import compare
 from simulator.commands.criteria import criteria
@@ -73,6 +73,7 @@ app.command()(validate)
 app.add_typer(trace.app, name="trace")
 app.add_typer(hardware.app, name="hardware")
 app.add_typer(dram.app, name="dram")
+app.add_typer(study.app, name="study")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "machine": {"errors", "trace", "hardware", "compression", "mapping", "dram"},
     "report": {"errors", "trace", "machine"},
     "sparsity": {"errors", "trace", "compression", "report"},
+    "study": {"errors", "trace", "hardware", "report", "api", "version"},
     "validation": {"errors", "trace", "hardware", "mapping", "report", "api", "version"},
     "extract": {"errors", "trace", "version"},
     "api": {"errors", "trace", "hardware", "machine", "report", "version"},

@@ -9,6 +9,7 @@ import yaml
 from simulator.hardware import units
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import Section
+from simulator.hardware.units import quantity_text
 
 _UNITS: list[tuple[Any, Mapping[str, Decimal]]] = [
     (units.Bytes, {unit: scale for unit, scale in units.BYTE_UNITS.items() if unit == "B" or "i" in unit}),
@@ -32,19 +33,6 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(list, lambda dumper, items: dumper.represent_sequence(_SEQUENCE, items, flow_style=True))
-
-
-def quantity_text(value: float, scales: Mapping[str, Decimal]) -> str:
-    """`value` with all its digits, in the largest unit that fits: `108 KiB`, `25.6 GB/s`.
-
-    A unit with a binary prefix fits a whole number of it only.
-    """
-    exact = Decimal(repr(value))
-    fitting = [
-        (scale, unit) for unit, scale in scales.items() if scale <= exact and (scale % 1024 or not exact % scale)
-    ]
-    scale, unit = max(fitting, default=min((scale, unit) for unit, scale in scales.items()))
-    return f"{(exact / scale).normalize():f} {unit}"
 
 
 def settings(section: Section) -> dict[str, Any]:

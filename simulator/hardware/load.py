@@ -11,7 +11,7 @@ from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.dram import FLAT_KEYS
 from simulator.hardware.validation import did_you_mean, first_problem, known_key
-from simulator.hardware.yaml_file import read_yaml
+from simulator.hardware.yaml_file import YamlDocument, read_yaml
 from simulator.resources import shipped_folder
 
 _TWO_SPELLINGS = {"buffering": "double_buffered", "double_buffered": "buffering"}
@@ -52,7 +52,16 @@ def load_accelerator(
         if overrides:
             raise InputError("overrides need the accelerator's name or file, not a loaded Accelerator")
         return name_or_path
-    document = read_yaml(accelerator_path(name_or_path))
+    return accelerator_of(read_accelerator(name_or_path), overrides)
+
+
+def read_accelerator(name_or_path: str | Path) -> YamlDocument:
+    """The YAML of a preset or file, unchecked but for its syntax. Raises InputError as `load_accelerator` does."""
+    return read_yaml(accelerator_path(name_or_path))
+
+
+def accelerator_of(document: YamlDocument, overrides: Mapping[str, object] | None = None) -> Accelerator:
+    """The accelerator of a document that has been read, as `load_accelerator` makes it; the document stays as it is."""
     data = copy.deepcopy(document.data)
     for dotted, value in (overrides or {}).items():
         _override(data, dotted, value)

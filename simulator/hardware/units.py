@@ -6,7 +6,7 @@ picoseconds, milliwatts, bits, square micrometres), which the field that holds i
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, DecimalException
 from typing import Annotated
 
@@ -61,6 +61,19 @@ def shown(value: object) -> str:
         return str(value).lower()
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:56]} ..."
+
+
+def quantity_text(value: float, scales: Mapping[str, Decimal]) -> str:
+    """`value` with all its digits, in the largest unit that fits: `108 KiB`, `25.6 GB/s`.
+
+    A unit with a binary prefix fits a whole number of it only.
+    """
+    exact = Decimal(repr(value))
+    fitting = [
+        (scale, unit) for unit, scale in scales.items() if scale <= exact and (scale % 1024 or not exact % scale)
+    ]
+    scale, unit = max(fitting, default=min((scale, unit) for unit, scale in scales.items()))
+    return f"{(exact / scale).normalize():f} {unit}"
 
 
 def _validator(units: dict[str, Decimal], what: str, example: str, whole: bool) -> Callable[[object], float]:

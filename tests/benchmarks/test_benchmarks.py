@@ -10,7 +10,7 @@ import pytest
 from builders import chain, with_random_maps
 
 from benchmarks import __main__ as command
-from benchmarks import compression, dram, import_time, mapping, scale_sim, simulating, skipping, zigzag
+from benchmarks import compression, dram, import_time, mapping, scale_sim, simulating, skipping, study, zigzag
 from benchmarks.options import Options
 from benchmarks.process import ProcessError, measure, task
 from benchmarks.results import Row, markdown, skipped, text_line
@@ -109,6 +109,12 @@ def test_quick_compression_benchmark() -> None:
     codecs = [row.what.rpartition(" ")[2] for row in each]
     assert codecs == ["bitmap", "eyeriss_rlc", "zero_run_length", "csc", "n_m", "entropy"]
     assert together.figure == pytest.approx(sum(row.figure or 0 for row in each) / 1e3)
+
+
+def test_quick_study_benchmark() -> None:
+    one, twice, shared, memory = study.run(Options(quick=True))
+    assert one.what == "4 points of squeezenet1_1 on eyeriss, one worker"
+    assert all(row.figure and row.figure > 0 for row in (one, twice, shared, memory))
 
 
 def test_quick_zigzag_benchmark() -> None:

@@ -34,9 +34,7 @@ def save_figures(
     reports, for an unknown format, or when the folder cannot be written.
     """
     check_reports(reports)
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise InputError(f"figure format '{unknown[0]}': expected one of {', '.join(FORMATS)}")
+    check_formats(formats)
     folder = Path(folder)
     paths = []
     for name, draw in _figures(reports).items():
@@ -44,12 +42,30 @@ def save_figures(
             figure = draw()
         except NothingToDrawError:
             continue
-        for suffix in dict.fromkeys(formats):
-            path = folder / f"{name}.{suffix}"
-            with whole_file(path) as temporary, publication_style():
-                figure.savefig(temporary, format=suffix, metadata=_NO_DATE[suffix])
-            paths.append(path)
+        paths += save_figure(figure, folder / name, formats)
     return paths
+
+
+def save_figure(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Writes a figure to `path` with each format's suffix, each file whole or not at all; returns their paths.
+
+    The same figure gives the same bytes. Raises InputError for an unknown format or a folder that cannot be written.
+    """
+    check_formats(formats)
+    paths = []
+    for suffix in dict.fromkeys(formats):
+        file = path.with_name(f"{path.name}.{suffix}")
+        with whole_file(file) as temporary, publication_style():
+            figure.savefig(temporary, format=suffix, metadata=_NO_DATE[suffix])
+        paths.append(file)
+    return paths
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raises InputError for a format that figures are not written in."""
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise InputError(f"figure format '{unknown[0]}': expected one of {', '.join(FORMATS)}")
 
 
 def _figures(reports: Mapping[str, Report]) -> dict[str, Callable[[], Figure]]:

@@ -1,0 +1,1 @@
+"""Architecture studies: many simulations described in one file, run side by side, and what they say together."""

@@ -1,0 +1,64 @@
+"""Figures of a study: drawn whole, in all formats, with what they claim to show."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from study_inputs import study_file, write_traces
+
+from simulator.errors import InputError
+from simulator.report.figures.save import save_figure
+from simulator.study.designs import done_results, pareto
+from simulator.study.figures import accuracy_figure, pareto_figure, save_study_figures, sensitivity_figure
+from simulator.study.run import run_study
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    write_traces(folder)
+    run_study(study_file(folder), folder / "out")
+    return folder / "out"
+
+
+def test_a_study_has_its_figures(out: Path) -> None:
+    study, table = done_results(out)
+    paths = save_study_figures(study, table, out / "figures", ("png", "svg", "pdf"))
+    names = ["pareto", "sensitivity-dram-bytes", "sensitivity-energy-pj", "accuracy"]
+    assert [path.name for path in paths] == [f"{name}.{suffix}" for name in names for suffix in ("png", "svg", "pdf")]
+    assert all(path.stat().st_size > 2000 for path in paths)
+    once = (out / "figures" / "pareto.svg").read_bytes()
+    save_figure(pareto_figure(study, table, "dram_bytes", "energy_pj"), out / "again", ("svg",))
+    assert (out / "again.svg").read_bytes() == once
+    with pytest.raises(InputError, match="figure format 'gif'"):
+        save_study_figures(study, table, out / "figures", ("gif",))
+
+
+def test_the_front_that_is_drawn_is_the_front(out: Path) -> None:
+    study, table = done_results(out)
+    axes = pareto_figure(study, table, "dram_bytes", "energy_pj", colour="buffers.ifm.capacity").axes[0]
+    drawn = np.concatenate([np.asarray(one.get_offsets()) for one in axes.collections])
+    assert len(drawn) == 8
+    front = pareto(study, table, dict(study.objectives))
+    steps = axes.lines[0].get_xydata()
+    assert steps is not None
+    assert len(steps) == len(front)
+    assert steps[0][0] * 1e3 == pytest.approx(front["dram_bytes"].iloc[0])
+
+
+def test_sensitivities_have_a_line_per_trace(out: Path) -> None:
+    study, table = done_results(out)
+    panels = sensitivity_figure(study, table, "dram_bytes").axes
+    assert {axes.get_xlabel() for axes in panels} <= {"ifm.capacity", "dram.bandwidth", "pruning"}
+    assert panels
+    for axes in panels:
+        assert [line.get_label() for line in axes.lines][:2] == ["one", "two"]
+
+
+def test_accuracy_is_drawn_where_traces_have_any(out: Path) -> None:
+    study, table = done_results(out)
+    axes = accuracy_figure(study, table).axes[0]
+    heights = {round(float(y), 1) for one in axes.collections for _, y in np.asarray(one.get_offsets())}
+    assert heights == {50.0, 75.0}
+    with pytest.raises(InputError, match="no trace carries an accuracy"):
+        accuracy_figure(study, table.assign(top1=np.nan, top5=np.nan, agreement=np.nan))
