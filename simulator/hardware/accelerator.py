@@ -140,6 +140,11 @@ class Accelerator(Section):
         """One clock period in picoseconds."""
         return 1e12 / self.clock
 
+    def overhead_of(self, unit: Literal["array", "vector"]) -> int:
+        """Picoseconds that pass at the beginning of a layer of the array or of the vector unit."""
+        own = self.post_processing.overhead if unit == "vector" else None
+        return self.layer_overhead if own is None else own
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.clock <= 0:

@@ -44,7 +44,7 @@ from simulator.machine.work import (
     working_channels,
 )
 from simulator.mapping.dataflow import dataflow_of
-from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses, ceil_div
+from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses
 from simulator.mapping.fusion import Stage
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer
@@ -151,7 +151,9 @@ def prepare_layer(
     output, output_traffic = output_stream(schedule, accelerator, out, psums, step_cycles + stalls)
     leaving = _as_one(batch, layer, stages)
     flags, runs = _flags(batch, leaving)
-    work = with_flags(layer_work(accelerator, layer.name, step_cycles + stalls, streams, output), flags, runs)
+    overhead_ps = accelerator.overhead_of(schedule.nest.unit)
+    busy = layer_work(accelerator, layer.name, step_cycles + stalls, streams, output, overhead_ps)
+    work = with_flags(busy, flags, runs)
     parts = (ifm_traffic, kernel_traffic, *output_traffic.all)
     moved = functools.reduce(operator.add, parts)
     flags_moved = (int(flags.moved_bytes[0]), int(flags.moved_bytes[1]))
@@ -310,4 +312,4 @@ def vector_cycles(schedule: LayerSchedule, batch: Batch, layer: Layer) -> Ints:
         )
         read += images * np.prod([last - first for first, last in sides], axis=0)
     written = images * schedule.groups.size[steps.g] * schedule.rows.size[row] * schedule.columns.size[column]
-    return ceil_div(np.maximum(read, written) * passes, unit.lanes)
+    return unit.cycles(np.maximum(read, written) * passes)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.array import Array
 from simulator.mapping.dataflow.base import Dataflow, TileSizes
+from simulator.mapping.dataflow.output_blocks import OutputBlocks
 from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.dataflow.several import SeveralArrays
 from simulator.mapping.dataflow.spatial import Spatial
@@ -19,6 +20,7 @@ _DATAFLOWS: dict[str, Callable[[Array, int], Dataflow]] = {
     "output_stationary": OutputStationary,
     "input_stationary": InputStationary,
     "zero_skipping": ZeroSkipping,
+    "output_blocks": OutputBlocks,
 }
 
 
@@ -30,7 +32,7 @@ def dataflow_of(accelerator: Accelerator, nest: LoopNest | None = None) -> Dataf
     array, precision = accelerator.array, accelerator.precision
     kernel = precision.kernel if nest is None else nest.computed_kernel_bits(precision.kernel)
     one = _DATAFLOWS[array.dataflow](array, array.lanes_at(max(precision.ifm, kernel)))
-    return one if array.count == 1 else SeveralArrays(one, array.count, array.split)
+    return one if array.count == 1 or array.dataflow == "output_blocks" else SeveralArrays(one, array.count, array.split)
 
 
 __all__ = ["Dataflow", "TileSizes", "dataflow_of"]
