@@ -16,7 +16,7 @@ from simulator.hardware.mapping import Mapping
 from simulator.hardware.on_chip import OnChip
 from simulator.hardware.post_processing import PostProcessing
 from simulator.hardware.section import Positive, Section
-from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules, Picoseconds, SquareMicrometres
+from simulator.hardware.units import Bits, BytesPerSecond, Hertz, Milliwatts, Picojoules, Picoseconds, SquareMicrometres
 
 
 class PruningArea(Section):
@@ -107,6 +107,8 @@ class Accelerator(Section):
 
     layer_overhead: picoseconds that pass at the beginning of every layer that moves data, before its first load;
     run_overhead: those that pass once, before the first layer, to launch a program.
+    kernel_rearranging: bytes per second at which a library rearranges the kernels of a convolution for its own layout,
+    at every call and before the layer's work begins; without it they lie in that order already.
     fully_connected_batch: frames whose fully connected layers, those with one position, run together: each frame waits
     there for the others.
     """
@@ -126,6 +128,7 @@ class Accelerator(Section):
     on_chip: OnChip = OnChip()
     layer_overhead: Picoseconds = Field(default=0, validate_default=False)
     run_overhead: Picoseconds = Field(default=0, validate_default=False)
+    kernel_rearranging: BytesPerSecond | None = None
     fully_connected_batch: Positive = 1
     precision: Precision = Precision()
     energy: Energy
@@ -140,10 +143,14 @@ class Accelerator(Section):
         """One clock period in picoseconds."""
         return 1e12 / self.clock
 
-    def overhead_of(self, unit: Literal["array", "vector"]) -> int:
-        """Picoseconds that pass at the beginning of a layer of the array or of the vector unit."""
+    def overhead_of(self, unit: Literal["array", "vector"], rearranged_bytes: int = 0) -> int:
+        """Picoseconds that pass at the beginning of a layer of the array or of the vector unit, whose library first
+        rearranges so many bytes of kernels.
+        """
         own = self.post_processing.overhead if unit == "vector" else None
-        return self.layer_overhead if own is None else own
+        rate = self.kernel_rearranging
+        waiting = 0 if rate is None else round(rearranged_bytes * 1e12 / rate)
+        return (self.layer_overhead if own is None else own) + waiting
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -151,7 +151,8 @@ def prepare_layer(
     output, output_traffic = output_stream(schedule, accelerator, out, psums, step_cycles + stalls)
     leaving = _as_one(batch, layer, stages)
     flags, runs = _flags(batch, leaving)
-    overhead_ps = accelerator.overhead_of(schedule.nest.unit)
+    convolved = layer.kernel_elements if layer.operator in ("conv", "conv_transpose") else 0
+    overhead_ps = accelerator.overhead_of(schedule.nest.unit, convolved * accelerator.precision.kernel // 8)
     busy = layer_work(accelerator, layer.name, step_cycles + stalls, streams, output, overhead_ps)
     work = with_flags(busy, flags, runs)
     parts = (ifm_traffic, kernel_traffic, *output_traffic.all)
