@@ -14,6 +14,7 @@ from simulator.commands.compare import compare
 from simulator.commands.criteria import criteria
 from simulator.commands.demo import demo
 from simulator.commands.extract import extract
+from simulator.commands.measure import measure
 from simulator.commands.networks import networks
 from simulator.commands.prune import prune
 from simulator.commands.quantise import quantise
@@ -65,6 +66,7 @@ app.command()(calibrate)
 app.command()(simulate)
 app.command()(compare)
 app.command()(sparsity)
+app.command()(measure)
 app.command()(validate)
 app.add_typer(trace.app, name="trace")
 app.add_typer(hardware.app, name="hardware")

@@ -1,5 +1,6 @@
 """Whether zeros make a device faster: dense kernels on operands with zeros, and kernels made for them."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -46,7 +47,9 @@ def zero_runs(machine: Machine, seconds: float) -> Iterator[ZeroRun]:
     for share in _SHARES[:-1]:
         keep = torch.rand(_LINEAR, _LINEAR, generator=generator) >= share
         dense = (torch.randn(_LINEAR, _LINEAR, generator=generator) * keep).to(machine.kind)
-        rows = dense.to_sparse_csr()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that compressed rows are new in PyTorch
+            rows = dense.to_sparse_csr()
         for batch in (1, 16):
             right = torch.randn(_LINEAR, batch, generator=generator).to(machine.kind)
             runs: dict[str, Callable[[], Any]] = {
