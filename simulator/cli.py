@@ -12,6 +12,7 @@ from simulator.commands import dram, hardware, trace
 from simulator.commands.calibrate import calibrate
 from simulator.commands.compare import compare
 from simulator.commands.criteria import criteria
+from simulator.commands.crosscheck import crosscheck
 from simulator.commands.demo import demo
 from simulator.commands.extract import extract
 from simulator.commands.measure import measure
@@ -67,6 +68,7 @@ app.command()(simulate)
 app.command()(compare)
 app.command()(sparsity)
 app.command()(measure)
+app.command()(crosscheck)
 app.command()(validate)
 app.add_typer(trace.app, name="trace")
 app.add_typer(hardware.app, name="hardware")

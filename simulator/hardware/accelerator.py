@@ -107,8 +107,9 @@ class Accelerator(Section):
 
     layer_overhead: picoseconds that pass at the beginning of every layer that moves data, before its first load;
     run_overhead: those that pass once, before the first layer, to launch a program.
-    kernel_rearranging: bytes per second at which a library rearranges the kernels of a convolution for its own layout,
-    at every call and before the layer's work begins; without it they lie in that order already.
+    rearranging: bytes per second at which a library brings kernels and feature maps into the order that it works in, and
+    results back, at every call and apart from the layer's work; without it they lie in that order already. Products of
+    a matrix and a single vector, and those of two activations, take their operands as they are.
     fully_connected_batch: frames whose fully connected layers, those with one position, run together: each frame waits
     there for the others.
     """
@@ -128,7 +129,7 @@ class Accelerator(Section):
     on_chip: OnChip = OnChip()
     layer_overhead: Picoseconds = Field(default=0, validate_default=False)
     run_overhead: Picoseconds = Field(default=0, validate_default=False)
-    kernel_rearranging: BytesPerSecond | None = None
+    rearranging: BytesPerSecond | None = None
     fully_connected_batch: Positive = 1
     precision: Precision = Precision()
     energy: Energy
@@ -144,11 +145,11 @@ class Accelerator(Section):
         return 1e12 / self.clock
 
     def overhead_of(self, unit: Literal["array", "vector"], rearranged_bytes: int = 0) -> int:
-        """Picoseconds that pass at the beginning of a layer of the array or of the vector unit, whose library first
-        rearranges so many bytes of kernels.
+        """Picoseconds that pass at the beginning of a layer of the array or of the vector unit, whose library rearranges so
+        many bytes.
         """
         own = self.post_processing.overhead if unit == "vector" else None
-        rate = self.kernel_rearranging
+        rate = self.rearranging
         waiting = 0 if rate is None else round(rearranged_bytes * 1e12 / rate)
         return (self.layer_overhead if own is None else own) + waiting
 

@@ -13,6 +13,7 @@ FORMAT = 1
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 Variant = Literal["eager", "channels_last", "compile"]
+Statistic = Literal["median", "least"]
 Microseconds = Annotated[float, Field(gt=0)]
 
 BITS: dict[Precision, int] = {"fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16}
@@ -42,6 +43,10 @@ class Spread(Record):
                 f"{self.upper:g}"
             )
         return self
+
+    def value(self, statistic: Statistic) -> float:
+        """The median, or the least: what other work on the machine disturbed least."""
+        return self.median if statistic == "median" else self.least
 
     @staticmethod
     def of(readings: Sequence[float]) -> "Spread":
