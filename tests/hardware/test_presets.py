@@ -17,6 +17,7 @@ DRAMS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in (FOLDER
 MACS_PER_CYCLE = {
     "brick-skipping": 2048,
     "cnvlutin": 4096,
+    "cpu-avx512": 32,
     "edge-npu": 2048,
     "eie": 64,
     "eyeriss": 168,

@@ -28,7 +28,7 @@ class OutputBlocks:
 
     def cycles(self, tile: TileSizes) -> Ints:
         """Cycles of each tile under the blocks that suit it best; depthwise groups take the place of outputs."""
-        depthwise = (tile.k == 1) & (tile.c == 1) & (tile.g > 1)
+        depthwise = (tile.k == 1) & (tile.c == 1)  # also where a tile holds a single group
         groups, outputs = np.where(depthwise, 1, tile.g), np.where(depthwise, tile.g, tile.k)
         positions, reduction = tile.positions, tile.reduction
         if tile.winograd:
