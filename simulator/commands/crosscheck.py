@@ -23,7 +23,8 @@ def crosscheck(
         str, typer.Option("--hardware", metavar="NAME_OR_FILE", help="The accelerator file of the same device.")
     ],
     fitted: Annotated[
-        str, typer.Option("--fitted", metavar="NETWORK[,NETWORK]...", help="Networks that its constants were fitted to.")
+        str,
+        typer.Option("--fitted", metavar="NETWORK[,NETWORK]...", help="Networks that its constants were fitted to."),
     ] = "",
     variant: Annotated[
         Literal["eager", "channels_last", "compile"], typer.Option("--variant", help="Which runs to look at.")
@@ -38,7 +39,9 @@ def crosscheck(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="A folder for the tables (.csv) and the figure.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table of networks and reductions as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the table of networks and reductions as JSON.")
+    ] = False,
 ) -> None:
     """Put measured times beside simulated ones.
 

@@ -107,9 +107,11 @@ class Accelerator(Section):
 
     layer_overhead: picoseconds that pass at the beginning of every layer that moves data, before its first load;
     run_overhead: those that pass once, before the first layer, to launch a program.
-    rearranging: bytes per second at which a library brings kernels and feature maps into the order that it works in, and
-    results back, at every call and apart from the layer's work; without it they lie in that order already. Products of
-    a matrix and a single vector, and those of two activations, take their operands as they are.
+    product_overhead: the same as layer_overhead for linear layers and 1×1 convolutions without stride, which are
+    products of two matrices, where it differs. rearranging: bytes per second at which a library brings kernels and
+    feature maps into the order that it works in, and results back, at every call and before the layer's work; without
+    it they lie in that order already. Of a product of two matrices it only rearranges the kernels, and of one with a
+    single vector, or of two activations, nothing.
     fully_connected_batch: frames whose fully connected layers, those with one position, run together: each frame waits
     there for the others.
     """
@@ -129,6 +131,7 @@ class Accelerator(Section):
     on_chip: OnChip = OnChip()
     layer_overhead: Picoseconds = Field(default=0, validate_default=False)
     run_overhead: Picoseconds = Field(default=0, validate_default=False)
+    product_overhead: Picoseconds | None = None
     rearranging: BytesPerSecond | None = None
     fully_connected_batch: Positive = 1
     precision: Precision = Precision()
@@ -143,15 +146,6 @@ class Accelerator(Section):
     def cycle_ps(self) -> float:
         """One clock period in picoseconds."""
         return 1e12 / self.clock
-
-    def overhead_of(self, unit: Literal["array", "vector"], rearranged_bytes: int = 0) -> int:
-        """Picoseconds that pass at the beginning of a layer of the array or of the vector unit, whose library rearranges so
-        many bytes.
-        """
-        own = self.post_processing.overhead if unit == "vector" else None
-        rate = self.rearranging
-        waiting = 0 if rate is None else round(rearranged_bytes * 1e12 / rate)
-        return (self.layer_overhead if own is None else own) + waiting
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -17,6 +17,7 @@ from simulator.machine.buffer_access import buffer_stalls
 from simulator.machine.comparators import Comparisons, loaded_comparison_stalls
 from simulator.machine.dram import RequestCosts
 from simulator.machine.energy import CodedElements, PadCounts, layer_energy
+from simulator.machine.launch import launch_ps
 from simulator.machine.layer_costs import (
     FlagRuns,
     OperandTraffic,
@@ -151,7 +152,7 @@ def prepare_layer(
     output, output_traffic = output_stream(schedule, accelerator, out, psums, step_cycles + stalls)
     leaving = _as_one(batch, layer, stages)
     flags, runs = _flags(batch, leaving)
-    overhead_ps = accelerator.overhead_of(schedule.nest.unit, _rearranged_bytes(layer, batch))
+    overhead_ps = launch_ps(accelerator, layer, schedule.nest.unit, batch.size)
     busy = layer_work(accelerator, layer.name, step_cycles + stalls, streams, output, overhead_ps)
     work = with_flags(busy, flags, runs)
     parts = (ifm_traffic, kernel_traffic, *output_traffic.all)
@@ -291,17 +292,6 @@ def _pad_counts(written: PadAccesses | None, macs: MacCounts) -> PadCounts:
 
 def _elements(accesses: BufferAccesses) -> ArrayElements:
     return ArrayElements(*(int(of_step.sum()) for of_step in vars(accesses).values()))
-
-
-def _rearranged_bytes(layer: Layer, batch: Batch) -> int:
-    """Bytes that a library rearranges which keeps kernels and feature maps in an order of its own."""
-    if layer.kernel is None or layer.two_activations:
-        return 0
-    if layer.operator == "linear" and batch.size * layer.ofm[1] * layer.ofm[2] == 1:
-        return 0
-    precision = batch.accelerator.precision
-    maps = batch.size * (layer.ifm_elements * precision.ifm + layer.ofm_elements * precision.ofm)
-    return (layer.kernel_elements * precision.kernel + maps) // 8
 
 
 def vector_cycles(schedule: LayerSchedule, batch: Batch, layer: Layer) -> Ints:

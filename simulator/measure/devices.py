@@ -162,7 +162,9 @@ class Gpu:
     def describe(self, load_before: float | None) -> Device:
         """Name from CUDA, clocks from nvidia-smi where it can be run."""
         before, after = self._clocks_before, _gpu_megahertz()
-        clocks = {f"{name} {when}": value for when, now in (("before", before), ("after", after)) for name, value in now}
+        clocks = {
+            f"{name} {when}": value for when, now in (("before", before), ("after", after)) for name, value in now
+        }
         return Device(
             kind="cuda",
             name=torch.cuda.get_device_name(),

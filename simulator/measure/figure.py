@@ -59,7 +59,9 @@ def scatter(found: CrossCheck, subject: str) -> Figure:
         header.draw(figure)
         width = (COLUMN_WIDTH - LEFT - RIGHT) / COLUMN_WIDTH
         axes = figure.add_axes((LEFT / COLUMN_WIDTH, BELOW / height, width, AXES_INCHES / height))
-        axes.fill_between([low, high], [low / FAR, high / FAR], [low * FAR, high * FAR], color=LIGHT_GREY, alpha=0.4, lw=0)
+        axes.fill_between(
+            [low, high], [low / FAR, high / FAR], [low * FAR, high * FAR], color=LIGHT_GREY, alpha=0.4, lw=0
+        )
         axes.plot([low, high], [low, high], color=GREY, linewidth=0.8)
         for kind in shown:
             for fitted in (True, False):

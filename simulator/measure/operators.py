@@ -49,9 +49,7 @@ def operator_times(workload: Workload, machine: Machine, repeats: int, warm_up: 
             taken[place] = taken.get(place, 0.0) + microseconds
         sums.append(taken)
     return [
-        OperatorTime(
-            name=place.name, operator=place.operator, latency_us=Spread.of([taken[place] for taken in sums])
-        )
+        OperatorTime(name=place.name, operator=place.operator, latency_us=Spread.of([taken[place] for taken in sums]))
         for place in sums[0]
     ]
 

@@ -50,9 +50,7 @@ class Request:
             raise InputError("seconds and repeats: expected more than 0")
 
 
-def measure(
-    request: Request, command: str, progress: Callable[[int, int], None] | None = None
-) -> Measurement:
+def measure(request: Request, command: str, progress: Callable[[int, int], None] | None = None) -> Measurement:
     """Measures everything asked for; `progress` gets (parts done, parts).
 
     Raises InputError for an unknown network, or a device that is not there.
@@ -102,9 +100,7 @@ def _network_run(
     request: Request, device: Machine, name: str, batch: int, precision: Precision, variant: Variant
 ) -> NetworkRun:
     model, shape = build(name)
-    workload = prepared(
-        name, model, shape, batch=batch, precision=precision, variant=variant, device=request.device
-    )
+    workload = prepared(name, model, shape, batch=batch, precision=precision, variant=variant, device=request.device)
     with tensor_float(precision):
         for _ in range(request.warm_up):
             workload.run()

@@ -33,7 +33,9 @@ def zero_runs(machine: Machine, seconds: float) -> Iterator[ZeroRun]:
                 keep = torch.rand(shape, generator=generator) >= share
                 image = (torch.randn(1, channels, size, size, generator=generator) * keep).to(machine.kind)
                 taken = timed(
-                    lambda image=image, weight=weight, kernel=kernel: functional.conv2d(image, weight, padding=kernel // 2)
+                    lambda image=image, weight=weight, kernel=kernel: functional.conv2d(
+                        image, weight, padding=kernel // 2
+                    )
                 )
                 yield ZeroRun(
                     kernel="dense convolution",

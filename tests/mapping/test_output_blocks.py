@@ -15,14 +15,20 @@ from simulator.trace.shapes import conv_layer, trace_from_layers
 from simulator.trace.unfold import folded_names, unfolded
 
 
-def tile(g: int = 1, k: int = 1, c: int = 1, n: int = 1, p: int = 1, q: int = 1, r: int = 1, winograd: bool = False) -> TileSizes:
+def tile(
+    g: int = 1, k: int = 1, c: int = 1, n: int = 1, p: int = 1, q: int = 1, r: int = 1, winograd: bool = False
+) -> TileSizes:
     sizes = {name: np.asarray([value]) for name, value in (("g", g), ("k", k), ("c", c), ("n", n), ("p", p), ("q", q))}
     zero = np.asarray([0])
     return TileSizes(**sizes, r=r, s=r, ifm_elements=zero, ifm_rows=zero, ofm_elements=zero, winograd=winograd)
 
 
 def cycles(sizes: TileSizes, **changes: object) -> int:
-    return int(dataflow_of(load_accelerator("nvidia-p100", {f"array.{key}": value for key, value in changes.items()})).cycles(sizes)[0])
+    return int(
+        dataflow_of(load_accelerator("nvidia-p100", {f"array.{key}": value for key, value in changes.items()})).cycles(
+            sizes
+        )[0]
+    )
 
 
 @pytest.mark.parametrize(("k", "positions"), [(1, 1), (32, 128), (33, 129), (64, 7168), (65, 7169), (200, 3136)])
@@ -43,7 +49,9 @@ def test_an_idle_core_costs_a_wave() -> None:
 def test_efficiency_stretches_time_and_depthwise_has_its_own() -> None:
     dense, depthwise = tile(k=64, c=64, q=7168), tile(g=64, q=7168, r=3)
     assert cycles(dense, efficiency=0.5) == 2 * cycles(dense, efficiency=1.0)
-    assert cycles(depthwise, depthwise_efficiency=0.1) == pytest.approx(10 * cycles(depthwise, depthwise_efficiency=1.0), abs=1)
+    assert cycles(depthwise, depthwise_efficiency=0.1) == pytest.approx(
+        10 * cycles(depthwise, depthwise_efficiency=1.0), abs=1
+    )
     assert cycles(depthwise, depthwise_efficiency=1.0) == 64 * 7168 * 9 / (64 * 56)
 
 
@@ -76,7 +84,9 @@ def test_what_was_folded_runs_apart() -> None:
     assert behind.name == f"{first.name}/{first.fused[0]}"
     assert behind.inputs == (apart.layer(first.name).output,)
     assert folded_names("a", ["relu", "scale", "relu"]) == ["a/relu", "a/scale", "a/relu#2"]
-    assert unfolded(apart) is apart or [layer.name for layer in unfolded(apart).layers] == [layer.name for layer in apart.layers]
+    assert unfolded(apart) is apart or [layer.name for layer in unfolded(apart).layers] == [
+        layer.name for layer in apart.layers
+    ]
 
 
 def test_recorded_zeros_are_those_of_the_folded_trace() -> None:

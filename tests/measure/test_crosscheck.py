@@ -29,7 +29,9 @@ def imitated(network: str, changes: dict[str, object], factor: float = 1.0) -> N
 def test_ranks_of_ties_are_their_mean() -> None:
     assert rank_correlation([1, 2, 3, 4], [10, 20, 30, 40]) == pytest.approx(1)
     assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
-    assert rank_correlation([1, 2, 2, 3], [1, 3, 2, 4]) == pytest.approx(np.corrcoef([1, 2.5, 2.5, 4], [1, 3, 2, 4])[0, 1])
+    assert rank_correlation([1, 2, 2, 3], [1, 3, 2, 4]) == pytest.approx(
+        np.corrcoef([1, 2.5, 2.5, 4], [1, 3, 2, 4])[0, 1]
+    )
     assert np.isnan(rank_correlation([1, 2], [1, 2]))
     assert np.isnan(rank_correlation([1, 1, 1], [1, 2, 3]))
 
@@ -47,7 +49,12 @@ def test_the_simulators_own_times_agree_with_it() -> None:
 
 
 def test_reductions_are_of_the_network_that_was_pruned() -> None:
-    times = [("resnet18", 200, 100), ("budget/resnet18-di-unif", 150, 80), ("budget/resnet18-dcp", 50, 90), ("vgg16", 9, 9)]
+    times = [
+        ("resnet18", 200, 100),
+        ("budget/resnet18-di-unif", 150, 80),
+        ("budget/resnet18-dcp", 50, 90),
+        ("vgg16", 9, 9),
+    ]
     columns = ["network", "measured_us", "simulated_us", "batch", "precision"]
     table = pd.DataFrame([(*row, 1, "fp32") for row in times], columns=columns)
     found = reductions(table)

@@ -32,7 +32,9 @@ def dataflow_of(accelerator: Accelerator, nest: LoopNest | None = None) -> Dataf
     array, precision = accelerator.array, accelerator.precision
     kernel = precision.kernel if nest is None else nest.computed_kernel_bits(precision.kernel)
     one = _DATAFLOWS[array.dataflow](array, array.lanes_at(max(precision.ifm, kernel)))
-    return one if array.count == 1 or array.dataflow == "output_blocks" else SeveralArrays(one, array.count, array.split)
+    return (
+        one if array.count == 1 or array.dataflow == "output_blocks" else SeveralArrays(one, array.count, array.split)
+    )
 
 
 __all__ = ["Dataflow", "TileSizes", "dataflow_of"]
