@@ -1,7 +1,7 @@
 """`fmapsim crosscheck`: a measurement beside what the simulator says of the same runs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,6 +10,7 @@ from simulator.commands.terminal import console, print_json, print_table, progre
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
     from simulator.measure.crosscheck import CrossCheck
@@ -86,31 +87,31 @@ def crosscheck(
 
 def _summarise(found: "CrossCheck", text: "Console") -> None:
     shown = table(["network", "precision"], ["batch", "measured ms", "simulated ms", "error", "rank corr.", "fitted"])
-    for row in found.networks.itertuples():
+    for row in _records(found.networks):
         shown.add_row(
-            str(row.network),
-            str(row.precision),
-            str(row.batch),
-            f"{row.measured_us / 1000:,.2f}",  # type: ignore[operator]
-            f"{row.simulated_us / 1000:,.2f}",  # type: ignore[operator]
-            f"{100 * row.error:+.1f} %",  # type: ignore[operator]
-            f"{row.rank_correlation:.3f}",
-            "yes" if row.fitted else "",
+            row["network"],
+            row["precision"],
+            str(row["batch"]),
+            f"{row['measured_us'] / 1000:,.2f}",
+            f"{row['simulated_us'] / 1000:,.2f}",
+            f"{100 * row['error']:+.1f} %",
+            f"{row['rank_correlation']:.3f}",
+            "yes" if row["fitted"] else "",
         )
     print_table(text, shown)
     if len(found.reductions):
         shown = table(["pruned network", "precision"], ["batch", "measured", "simulated", "points"])
-        for row in found.reductions.itertuples():
-            percents = f"{row.measured_percent:.1f} %", f"{row.simulated_percent:.1f} %", f"{row.points:+.1f}"
-            shown.add_row(str(row.pruned), str(row.precision), str(row.batch), *percents)
+        for row in _records(found.reductions):
+            percents = f"{row['measured_percent']:.1f} %", f"{row['simulated_percent']:.1f} %", f"{row['points']:+.1f}"
+            shown.add_row(row["pruned"], row["precision"], str(row["batch"]), *percents)
         text.print()
         print_table(text, shown)
     far = found.far
     text.print(f"\n{len(far)} of {len(found.layers)} layers are off by more than a factor of 2; the longest of them:")
     shown = table(["network", "layer", "bound by"], ["batch", "measured µs", "simulated µs", "ratio"])
-    for row in far.head(_MOST).itertuples():
-        times = f"{row.measured_us:,.0f}", f"{row.simulated_us:,.0f}", f"{row.ratio:.2f}"
-        shown.add_row(str(row.network), str(row.layer), str(row.bound), str(row.batch), *times)
+    for row in _records(far.head(_MOST)):
+        times = f"{row['measured_us']:,.0f}", f"{row['simulated_us']:,.0f}", f"{row['ratio']:.2f}"
+        shown.add_row(row["network"], row["layer"], row["bound"], str(row["batch"]), *times)
     print_table(text, shown)
 
 
@@ -129,5 +130,5 @@ def _write(found: "CrossCheck", out: Path, subject: str) -> None:
                 figure.savefig(temporary, format=suffix, metadata={"Date": None} if suffix == "svg" else {})
 
 
-def _records(frame: "object") -> list[dict[str, object]]:
-    return frame.to_dict("records")  # type: ignore[attr-defined, no-any-return]
+def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]

@@ -97,9 +97,9 @@ class Array(Section):
     macs_by_bits: MACs that a PE does in a cycle on operands of at most so many bits, as a dot product over channels
     ([{bits: 8 bit, macs: 2}], 1 where none is wide enough); the wider of IFM and kernel counts.
     fold_stride, for `dataflow: spatial`: convolutions with stride U work on C·U² channels and 1/U of the kernel
-    positions each way (space to depth). winograd, for `dataflow: spatial` and `output_blocks`: 3×3 convolutions with stride 1 run as
-    F(2×2, 3×3) (Lavin and Gray, CVPR 2016) where that is faster: 16 multiplications for four outputs instead of 36, on
-    kernels that are stored transformed, 16 elements instead of 9; zeros are not seen then.
+    positions each way (space to depth). winograd, for `dataflow: spatial` and `output_blocks`: 3×3 convolutions with
+    stride 1 run as F(2×2, 3×3) (Lavin and Gray, CVPR 2016) where that is faster: 16 multiplications for four outputs
+    instead of 36, on kernels that are stored transformed, 16 elements instead of 9; zeros are not seen then.
     scratch_pads, delivery: for `dataflow: row_stationary`.
     blocks, for `dataflow: output_blocks`: the sizes of blocks of outputs that a library has kernels for; `count` cores
     take them in turns. efficiency: the share of its multipliers that a core keeps busy on full blocks;

@@ -1,4 +1,4 @@
-"""What passes at the beginning of a layer before its work: a launch, and operands brought into a library's own order."""
+"""What passes at the beginning of a layer before its work: a launch, and operands put into a library's order."""
 
 from typing import Literal
 

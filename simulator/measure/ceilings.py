@@ -1,6 +1,7 @@
 """What a device reaches at best: copying, multiplying matrices, passing elements, and doing hardly anything."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def ceilings(machine: Machine, precisions: Sequence[Precision], seconds: float) 
     for size in _COPIES_BYTES:
         source = torch.ones(size // 4, device=machine.kind)
         target = torch.empty_like(source)
-        taken = timed(lambda source=source, target=target: target.copy_(source))
+        taken = timed(partial(target.copy_, source))
         rate = 2 * size / taken.median * 1e6
         found.append(Ceiling(name="copy_bandwidth", value=rate, unit="B/s", size_bytes=size, latency_us=taken))
         del source, target
@@ -40,8 +41,7 @@ def ceilings(machine: Machine, precisions: Sequence[Precision], seconds: float) 
             latency_us=taken,
         )
     )
-    for precision in precisions:
-        found.append(_matrix_rate(machine, precision, timed))
+    found.extend(_matrix_rate(machine, precision, timed) for precision in precisions)
     one = torch.ones(1, device=machine.kind)
     taken = timed(lambda: torch.relu(one))
     found.append(Ceiling(name="launch", value=taken.median / 1e6, unit="s", latency_us=taken))

@@ -32,9 +32,9 @@ BOUNDS = {"launch": "overhead_cycles", "work": "compute_cycles", "buffer": "buff
 class CrossCheck:
     """Three tables.
 
-    layers: network, batch, precision, layer, operator, kind, measured_us, simulated_us, ratio (simulated over measured),
-    bound (what the simulated layer waits for most: launch, work, buffer, dram), fitted (whether constants of the device
-    were fitted to it). networks: network, batch, precision, measured_us, simulated_us, error, rank_correlation (of its
+    layers: network, batch, precision, layer, operator, kind, measured_us, simulated_us, ratio (simulated over
+    measured), bound (what the simulated layer waits for most: launch, work, buffer, dram), fitted (whether constants of
+    the device were fitted to it). networks: network, batch, precision, measured_us, simulated_us, error, rank_correlation (of its
     layers), unmatched_us (of operators that are in no layer), fitted. reductions: network, pruned, batch, precision,
     measured_percent, simulated_percent, points (their difference).
     """
@@ -167,7 +167,8 @@ def reductions(networks: pd.DataFrame) -> pd.DataFrame:
     """What published structures save of their unpruned network, measured and simulated, where both were run."""
     budgets = published_budgets()
     rows = []
-    by_key = {(row.network, row.batch, row.precision): row for row in networks.itertuples()}
+    runs = [{str(key): value for key, value in row.items()} for row in networks.to_dict("records")]
+    by_key = {(str(run["network"]), run["batch"], run["precision"]): run for run in runs}
     for (name, batch, precision), pruned in by_key.items():
         if not name.startswith(PREFIX):
             continue
@@ -175,19 +176,10 @@ def reductions(networks: pd.DataFrame) -> pd.DataFrame:
         whole = by_key.get((network, batch, precision)) or by_key.get((f"{PREFIX}{network}", batch, precision))
         if whole is None or whole is pruned:
             continue
-        measured = 100 * (1 - float(pruned.measured_us) / float(whole.measured_us))  # type: ignore[arg-type]
-        simulated = 100 * (1 - float(pruned.simulated_us) / float(whole.simulated_us))  # type: ignore[arg-type]
-        rows.append(
-            {
-                "network": network,
-                "pruned": name,
-                "batch": batch,
-                "precision": precision,
-                "measured_percent": measured,
-                "simulated_percent": simulated,
-                "points": simulated - measured,
-            }
+        measured, simulated = (
+            100 * (1 - float(pruned[column]) / float(whole[column])) for column in ("measured_us", "simulated_us")
         )
+        rows.append((network, name, batch, precision, measured, simulated, simulated - measured))
     columns = ["network", "pruned", "batch", "precision", "measured_percent", "simulated_percent", "points"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -120,7 +120,7 @@ class _Event:
     """A moment in the stream of a GPU."""
 
     def __init__(self) -> None:
-        self.event = torch.cuda.Event(enable_timing=True)
+        self.event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         self.event.record()
 
     def microseconds_until(self, later: "_Event") -> float:
@@ -169,7 +169,7 @@ class Gpu:
             kind="cuda",
             name=torch.cuda.get_device_name(),
             clock_mhz=clocks,
-            libraries={**_libraries(), "cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())},
+            libraries={**_libraries(), "cuda": str(torch.version.cuda), "cudnn": _cudnn_version()},
             settings={"cudnn.benchmark": str(torch.backends.cudnn.benchmark)},
         )
 
@@ -189,6 +189,10 @@ def _libraries() -> dict[str, str]:
         if match:
             found[name] = match[1]
     return found
+
+
+def _cudnn_version() -> str:
+    return str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
 
 
 def _keep_memory() -> bool:

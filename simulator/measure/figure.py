@@ -1,6 +1,7 @@
 """The figure of a cross-check: every layer as measured and as simulated."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
@@ -77,9 +78,9 @@ def scatter(found: CrossCheck, subject: str) -> Figure:
     return figure
 
 
-def _points(axes: "object", rows: pd.DataFrame, kind: str, fitted: bool) -> None:
+def _points(axes: Axes, rows: pd.DataFrame, kind: str, fitted: bool) -> None:
     colour, marker = KINDS.get(kind, (GREY, "."))
-    axes.scatter(  # type: ignore[attr-defined]
+    axes.scatter(
         rows["measured_us"],
         rows["simulated_us"],
         9,

@@ -1,4 +1,4 @@
-"""Constants of a device, fitted to some of the layers that were measured on it, by least squares in the logarithm of time."""
+"""Constants of a device, fitted to some of the layers measured on it by least squares in the logarithm of time."""
 
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -102,7 +102,7 @@ def fit(
             moved = place.copy()
             moved[number] -= _STEP
             slopes.append((residuals(moved) - left) / -_STEP)
-        step = np.linalg.lstsq(np.column_stack(slopes), -left, rcond=None)[0]
+        step = np.asarray(np.linalg.lstsq(np.column_stack(slopes), -left, rcond=None)[0], np.float64)
         place, left, improved = _shortened(residuals, place, left, step, most)
         if progress is not None:
             found = ", ".join(f"{c.name} {c.written(math.exp(v))}" for c, v in zip(chosen, place, strict=True))
@@ -116,7 +116,7 @@ def fit(
 def _shortened(
     residuals: Callable[[Floats], Floats], place: Floats, left: Floats, step: Floats, most: Floats
 ) -> tuple[Floats, Floats, bool]:
-    """The place after the longest of the step, its half and its quarter that makes the error smaller; else as it was."""
+    """The place after the step, its half or its quarter, the first that makes the error smaller; else as it was."""
     for share in (1.0, 0.5, 0.25):
         moved = np.minimum(place + share * step, most)
         found = residuals(moved)

@@ -1,8 +1,8 @@
 """DRAM bytes from hardware counters: what Nsight Compute wrote as CSV.
 
 Taken with `ncu --csv --page raw --nvtx --metrics dram__bytes.sum …`: one row per kernel, a column per metric with its
-unit below the title, and a column with the ranges that the kernel ran in. `fmapsim measure` opens a range "fmapsim NUMBER
-OPERATOR" around each operator of the network.
+unit below the title, and a column with the ranges that the kernel ran in. `fmapsim measure` opens a range "fmapsim
+NUMBER OPERATOR" around each operator of the network.
 """
 
 import csv

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from simulator.errors import InputError
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 Variant = Literal["eager", "channels_last", "compile"]
@@ -128,8 +128,8 @@ class NetworkRun(Record):
 class ZeroRun(Record):
     """A kernel on operands with zeros: dense kernels of the library, and those of `torch.sparse`.
 
-    kernel: what ran; zeros_in: the operand that has zeros. zeros: their share. whole: whether whole feature maps or rows
-    are zero, or elements anywhere.
+    kernel: what ran; zeros_in: the operand that has zeros. zeros: their share. whole: whether whole feature maps are
+    zero, or elements anywhere.
     """
 
     kernel: str

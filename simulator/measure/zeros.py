@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,11 +33,7 @@ def zero_runs(machine: Machine, seconds: float) -> Iterator[ZeroRun]:
                 shape = (1, channels, 1, 1) if whole else (1, channels, size, size)
                 keep = torch.rand(shape, generator=generator) >= share
                 image = (torch.randn(1, channels, size, size, generator=generator) * keep).to(machine.kind)
-                taken = timed(
-                    lambda image=image, weight=weight, kernel=kernel: functional.conv2d(
-                        image, weight, padding=kernel // 2
-                    )
-                )
+                taken = timed(partial(functional.conv2d, image, weight, padding=kernel // 2))
                 yield ZeroRun(
                     kernel="dense convolution",
                     size=name,
@@ -55,8 +52,8 @@ def zero_runs(machine: Machine, seconds: float) -> Iterator[ZeroRun]:
         for batch in (1, 16):
             right = torch.randn(_LINEAR, batch, generator=generator).to(machine.kind)
             runs: dict[str, Callable[[], Any]] = {
-                "dense matrix product": lambda dense=dense, right=right: dense @ right,
-                "torch.sparse, compressed sparse rows": lambda rows=rows, right=right: rows @ right,
+                "dense matrix product": partial(torch.matmul, dense, right),
+                "torch.sparse, compressed sparse rows": partial(torch.matmul, rows, right),
             }
             for kernel_name, call in runs.items():
                 yield ZeroRun(

@@ -1,4 +1,4 @@
-"""Batch norms and activations as layers of their own again, as a framework runs them that launches every operator alone."""
+"""Batch norms and activations as layers of their own again, as a framework runs them that fuses nothing."""
 
 import dataclasses
 from collections import Counter

@@ -14,8 +14,8 @@ FITTED = ("tinynet", "squeezenet1_1", "mobilenet_v1", "alexnet")
 
 REFERENCE = Reference(
     name="CPU core",
-    source=f"`measurements/{FILE}`: one core of a Xeon with AVX-512, eager PyTorch, FP32, random weights, batch 1 and 8; "
-    "the least of the readings, as the machine is virtual and shared",
+    source=f"`measurements/{FILE}`: one core of a Xeon with AVX-512, eager PyTorch, FP32, random weights, batch 1 and "
+    "8; the least of the readings, as the machine is virtual and shared",
     setting=f"preset `{HARDWARE}`; four constants fitted to the layers of {', '.join(FITTED)}, and the other networks "
     "judged; latency of whole networks within 20 %, rank correlation of their layers 0.9 and more, reductions within 8 "
     "points",

@@ -10,8 +10,8 @@ REFERENCE = Reference(
     name="P100",
     source="latency on an NVIDIA P100 under PyTorch, batch 64, unpruned and pruned by DI-unif (Hou and Kung, arXiv "
     "2005.13796)",
-    setting="preset `nvidia-p100`, nothing fitted; structures `budget/NAME`; absolute times at FP32, PyTorch's default, "
-    "and at FP16, whose rate the chip doubles",
+    setting="preset `nvidia-p100`, nothing fitted; structures `budget/NAME`; times at FP32, PyTorch's default, and at "
+    "FP16, whose rate the chip doubles",
     explanation="",
 )
 

@@ -1,4 +1,4 @@
-"""Blocks of outputs: tile and wave quantisation against a count of blocks, depthwise layers, Winograd, and what is apart."""
+"""Blocks of outputs: quantisation against a count of blocks, depthwise layers, Winograd; and what runs apart."""
 
 import math
 
@@ -93,7 +93,7 @@ def test_recorded_zeros_are_those_of_the_folded_trace() -> None:
     trace = simulator.load_trace("tinynet")
     apart = unfolded(trace)
     for layer in trace.layers:
-        last = [name.name for name in apart.layers if name.output == layer.output][0]
+        last = next(each.name for each in apart.layers if each.output == layer.output)
         np.testing.assert_array_equal(apart.zeros(last, 0, "ofm"), trace.zeros(layer.name, 0, "ofm"))
         if layer.kernel is not None:
             np.testing.assert_array_equal(apart.zeros(layer.name, 0, "kernel"), trace.zeros(layer.name, 0, "kernel"))

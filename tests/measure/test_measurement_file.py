@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from measured import RUN, measurement
 
 from simulator.errors import InputError
 from simulator.measure.nsight import counted, read_counters
 from simulator.measure.schema import Measurement, Spread, read_measurement, write_measurement
-from measured import RUN, measurement
 
 COMMITTED = sorted((Path(__file__).parents[2] / "measurements").glob("*.json"))
 

@@ -39,7 +39,7 @@ class OutputBlocks:
             choices.append(waves * (width * height * reduction))
         efficiency = np.where(depthwise, self._alone, self._efficiency)
         fastest = np.min(np.stack(np.broadcast_arrays(*choices)), axis=0)
-        return np.ceil(fastest / (self._macs * efficiency)).astype(np.int64)
+        return np.asarray(np.ceil(fastest / (self._macs * efficiency)), np.int64)
 
     def overhead_cycles(self) -> int:
         """None: `layer_overhead` holds what a launch takes."""
