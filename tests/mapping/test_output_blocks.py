@@ -65,7 +65,7 @@ def test_winograd_saves_products() -> None:
     [
         ({"array.blocks": []}, "'blocks' belongs to dataflow: output_blocks"),
         ({"array.efficiency": 1.5}, "efficiency"),
-        ({"array.timing": "strict"}, "timing: strict belongs to the systolic dataflows"),
+        ({"array.timing": "strict", "array.count": 1}, "timing: strict belongs to the systolic dataflows"),
     ],
 )
 def test_impossible_arrays_are_refused(changes: dict[str, object], message: str) -> None:
