@@ -107,11 +107,9 @@ class Accelerator(Section):
 
     layer_overhead: picoseconds that pass at the beginning of every layer that moves data, before its first load;
     run_overhead: those that pass once, before the first layer, to launch a program.
-    product_overhead: the same as layer_overhead for linear layers and 1×1 convolutions without stride, which are
-    products of two matrices, where it differs. rearranging: bytes per second at which a library brings kernels and
-    feature maps into the order that it works in, and results back, at every call and before the layer's work; without
-    it they lie in that order already. Of a product of two matrices it only rearranges the kernels, and of one with a
-    single vector, or of two activations, nothing.
+    rearranging: bytes per second at which a library brings kernels and feature maps into the order that it works in,
+    and results back, at every call and before the layer's work; without it they lie in that order already. Products of a
+    matrix and a single vector, and those of two activations, take their operands as they are.
     fully_connected_batch: frames whose fully connected layers, those with one position, run together: each frame waits
     there for the others.
     """
@@ -131,7 +129,6 @@ class Accelerator(Section):
     on_chip: OnChip = OnChip()
     layer_overhead: Picoseconds = Field(default=0, validate_default=False)
     run_overhead: Picoseconds = Field(default=0, validate_default=False)
-    product_overhead: Picoseconds | None = None
     rearranging: BytesPerSecond | None = None
     fully_connected_batch: Positive = 1
     precision: Precision = Precision()
