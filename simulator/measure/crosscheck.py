@@ -35,8 +35,8 @@ class CrossCheck:
     layers: network, batch, precision, layer, operator, kind, measured_us, simulated_us, ratio (simulated over
     measured), bound (what the simulated layer waits for most: launch, work, buffer, dram), fitted (whether constants of
     the device were fitted to it). networks: network, batch, precision, measured_us, simulated_us, error,
-    rank_correlation (of its layers), unmatched_us (of operators that are in no layer), fitted. reductions: network, pruned, batch, precision,
-    measured_percent, simulated_percent, points (their difference).
+    rank_correlation (of its layers), unmatched_us (of operators that are in no layer), fitted. reductions: network,
+    pruned, batch, precision, measured_percent, simulated_percent, points (their difference).
     """
 
     layers: pd.DataFrame

@@ -32,7 +32,7 @@ KINDS = {
     "concat": (GREY, "X"),
 }
 
-AXES_INCHES, LEFT, RIGHT, BELOW = 2.6, 0.55, 0.1, 0.42
+AXES_INCHES, LEFT, RIGHT, BELOW = 2.6, 0.68, 0.1, 0.42
 
 
 def scatter(found: CrossCheck, subject: str) -> Figure:

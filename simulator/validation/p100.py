@@ -13,10 +13,10 @@ REFERENCE = Reference(
     setting="preset `nvidia-p100`, nothing fitted; structures `budget/NAME`; times at FP32, PyTorch's default, and at "
     "FP16, whose rate the chip doubles",
     explanation="Simulated at FP32 the ResNets take 1.5 to 1.7 times as long as published, at FP16 0.77 to 0.85 times: "
-    "the published times lie between, as they would at FP16 or with better Winograd than F(2×2, 3×3). Reductions hardly "
-    "depend on that. MobileNetV2 is published to gain 45 %, more than it can here: its structure keeps 65 to 70 % of "
-    "the elements of feature maps, and a device that these bind saves 30 to 35 %. Its published time is longer, and "
-    "falls further, than the bytes that it moves explain; the depthwise kernels of that time, or another structure "
+    "the published times lie between, as they would at FP16 or with better Winograd than F(2×2, 3×3). Reductions "
+    "hardly depend on that. MobileNetV2 is published to gain 45 %, more than it can here: its structure keeps 65 to 70 "
+    "% of the elements of feature maps, and a device that these bind saves 30 to 35 %. Its published time is longer, "
+    "and falls further, than the bytes that it moves explain; the depthwise kernels of that time, or another structure "
     "with the same MACs and parameters (several have them), may be why",
 )
 
