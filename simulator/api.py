@@ -10,6 +10,7 @@ from simulator.machine.pruning_area import pruning_unit_area
 from simulator.machine.simulate import run_all
 from simulator.report.report import Report, build_report
 from simulator.trace.trace import Trace
+from simulator.trace.unfold import unfolded
 from simulator.version import VERSION
 
 
@@ -34,6 +35,8 @@ def simulate(
     when an image is missing, a layer fits into no buffer, or the epsilon asked for is not the one of the recording.
     """
     hardware = load_accelerator(accelerator, overrides)
+    if hardware.post_processing.apart:
+        trace = unfolded(trace)
     asked = as_pruning(pruning)
     record = timeline is not None
     runs = run_all(

@@ -12,8 +12,10 @@ from simulator.commands import dram, hardware, study, trace
 from simulator.commands.calibrate import calibrate
 from simulator.commands.compare import compare
 from simulator.commands.criteria import criteria
+from simulator.commands.crosscheck import crosscheck
 from simulator.commands.demo import demo
 from simulator.commands.extract import extract
+from simulator.commands.measure import measure
 from simulator.commands.networks import networks
 from simulator.commands.prune import prune
 from simulator.commands.quantise import quantise
@@ -69,6 +71,8 @@ app.command()(simulate)
 app.command()(compare)
 app.command()(report)
 app.command()(sparsity)
+app.command()(measure)
+app.command()(crosscheck)
 app.command()(validate)
 app.add_typer(trace.app, name="trace")
 app.add_typer(hardware.app, name="hardware")

@@ -24,14 +24,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"errors", "trace", "machine"},
     "sparsity": {"errors", "trace", "compression", "report"},
     "study": {"errors", "trace", "hardware", "report", "api", "version"},
-    "validation": {"errors", "trace", "hardware", "mapping", "report", "api", "version"},
+    "validation": {"errors", "resources", "trace", "hardware", "mapping", "report", "api", "measure", "version"},
     "extract": {"errors", "trace", "version"},
     "api": {"errors", "trace", "hardware", "machine", "report", "version"},
     "pruning": {"errors", "trace", "hardware", "report", "extract", "api"},
+    "measure": {"errors", "version", "trace", "hardware", "report", "extract", "api", "pruning"},
     "demo": {"errors", "trace", "hardware", "machine", "report", "extract", "api", "version"},
 }
 ON_TOP = {"cli", "commands", "__main__", "__init__"}
-WITH_TORCH = {"extract", "pruning", "demo"}
+WITH_TORCH = {"extract", "pruning", "measure", "demo"}
 
 
 def modules() -> list[Path]:

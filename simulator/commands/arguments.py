@@ -10,8 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from simulator.errors import InputError
-from simulator.trace.find import find_trace as find_trace
-from simulator.trace.selection import selected_images as selected_images
 
 NetworkArgument = Annotated[
     str, typer.Argument(metavar="NETWORK", help="A built-in network, a node list .json, or module:factory of your own.")

@@ -13,11 +13,11 @@ from simulator.commands.arguments import (
     need_torch,
     output_folder,
     parsed_overrides,
-    selected_images,
 )
 from simulator.commands.provenance import command_line, images_origin, made_by, network_name, weights_origin
 from simulator.commands.terminal import console, print_table, printable, progress, table
 from simulator.errors import InputError
+from simulator.trace.selection import selected_images
 
 if TYPE_CHECKING:
     from simulator.extract.images import ImageSet

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from simulator.commands.arguments import NetworkArgument, WeightsOption, need_torch, output_folder, selected_images
+from simulator.commands.arguments import NetworkArgument, WeightsOption, need_torch, output_folder
 from simulator.commands.provenance import command_line, images_origin, made_by, network_name, weights_origin
 from simulator.commands.quantities import bytes_text, macs_text
 from simulator.commands.terminal import console, printable, progress
@@ -20,6 +20,7 @@ from simulator.pruning.dynamic.epsilon_file import (
     epsilon_value,
     is_calibrated,
 )
+from simulator.trace.selection import selected_images
 
 if TYPE_CHECKING:
     from simulator.trace.trace import Trace

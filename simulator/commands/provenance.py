@@ -22,10 +22,11 @@ def command_line(context: "typer.Context", paths: Collection[str]) -> str:
         value = context.params.get(parameter.name or "")
         if value is None or value is False or value == parameter.default:
             continue
-        if parameter.param_type_name == "option":
-            words.append(parameter.opts[0])
-        if value is not True:
-            words.append(file_name(value) if parameter.name in paths else network_name(str(value)))
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if parameter.param_type_name == "option":
+                words.append(parameter.opts[0])
+            if each is not True:
+                words.append(file_name(each) if parameter.name in paths else network_name(str(each)))
     return shlex.join(words)
 
 

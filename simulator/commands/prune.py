@@ -124,7 +124,7 @@ def prune(
         raise InputError("--epochs-between trains before channels are scored anew: give --rescore-every")
     recorded = None
     if trace is not None:
-        from simulator.commands.arguments import find_trace
+        from simulator.trace.find import find_trace
 
         recorded = find_trace(trace)
     greedy = GreedyOptions(step, rescore_every)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulator.commands.arguments import need_torch, selected_images
+from simulator.commands.arguments import need_torch
 from simulator.commands.provenance import images_origin, weights_origin
 from simulator.errors import InputError
+from simulator.trace.selection import selected_images
 
 if TYPE_CHECKING:
     from torch import nn

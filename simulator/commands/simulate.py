@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from simulator.commands.arguments import available_cores, find_trace, output_folder, parsed_overrides, selected_images
+from simulator.commands.arguments import available_cores, output_folder, parsed_overrides
 from simulator.commands.summary import array_text, heaviest_layers, pruning_text, spread_table, totals_table
 from simulator.commands.terminal import console, print_json, print_table, printable, progress
 from simulator.commands.trace import accuracy_text
 from simulator.errors import InputError
+from simulator.trace.find import find_trace
+from simulator.trace.selection import selected_images
 
 if TYPE_CHECKING:
     from rich.console import Console

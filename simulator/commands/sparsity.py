@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from simulator.commands.arguments import find_trace, output_folder, selected_images
+from simulator.commands.arguments import output_folder
 from simulator.commands.quantities import percent_text, shape_text
 from simulator.commands.terminal import console, print_json, print_table, printable, progress, table
 from simulator.errors import InputError
+from simulator.trace.find import find_trace
+from simulator.trace.selection import selected_images
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulator.commands.arguments import find_trace
 from simulator.commands.networks import print_recorded, recorded_json
 from simulator.commands.quantities import macs_text, percent_text, shape_text
 from simulator.commands.terminal import console, help_if_alone, print_json, print_table, printable, table
+from simulator.trace.find import find_trace
 
 if TYPE_CHECKING:
     from simulator.trace.records import Accuracy, Layer

@@ -23,8 +23,8 @@ def validate(
 ) -> None:
     """Hold the simulator against published chips and measured cycles.
 
-    Runs every preset that has a reference: SCALE-Sim, the Eyeriss chip, NVDLA, TPU v3, and lower bounds on traffic.
-    Takes a minute or two. A row that misses its tolerance is shown, not hidden; the exit code stays 0.
+    Runs every preset that has a reference: SCALE-Sim, the Eyeriss chip, NVDLA, TPU v3, a P100, a CPU core, and lower
+    bounds on traffic. Takes some minutes. A row that misses its tolerance is shown, not hidden; the exit code stays 0.
 
     \b
     Examples:

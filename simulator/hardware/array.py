@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from simulator.hardware.section import Positive, Section
+from simulator.hardware.section import Positive, Section, Share
 from simulator.hardware.skipping import ONE_MAC, Skipping
 from simulator.hardware.units import Bits, Picojoules
 
@@ -86,6 +86,13 @@ class Delivery(Section):
     words: WordRates = WordRates()
 
 
+class Block(Section):
+    """Outputs that a core works on at a time, for `dataflow: output_blocks`: channels by positions of all images."""
+
+    outputs: Positive
+    positions: Positive
+
+
 class Array(Section):
     """The MAC array. `pe` of `unroll` fills the `macs_per_pe` multipliers inside one PE.
 
@@ -98,10 +105,13 @@ class Array(Section):
     ([{bits: 8 bit, macs: 2}], 1 where none is wide enough); an entry with `kernel` bounds both operands apart. Of those
     that hold a layer's operands the one with most MACs counts; kernels of several widths run width by width.
     fold_stride, for `dataflow: spatial`: convolutions with stride U work on C·U² channels and 1/U of the kernel
-    positions each way (space to depth). winograd, for `dataflow: spatial`: 3×3 convolutions with stride 1 run as
-    F(2×2, 3×3) (Lavin and Gray, CVPR 2016) where that is faster: 16 multiplications for four outputs instead of 36, on
-    kernels that are stored transformed, 16 elements instead of 9; zeros are not seen then.
+    positions each way (space to depth). winograd, for `dataflow: spatial` and `output_blocks`: 3×3 convolutions with
+    stride 1 run as F(2×2, 3×3) (Lavin and Gray, CVPR 2016) where that is faster: 16 multiplications for four outputs
+    instead of 36, on kernels that are stored transformed, 16 elements instead of 9; zeros are not seen then.
     scratch_pads, delivery: for `dataflow: row_stationary`.
+    blocks, for `dataflow: output_blocks`: the sizes of blocks of outputs that a library has kernels for; `count` cores
+    take them in turns. efficiency: the share of its multipliers that a core keeps busy on full blocks;
+    depthwise_efficiency: the same for groups of a single channel, where it differs.
     timing: `strict` runs folds one after the other, as SCALE-Sim counts them; `pipelined` loads the next fold while one
     runs. local_reuse, for `dataflow: spatial`: operands that the PEs keep for a whole tile, so that each element leaves
     its buffer once per tile; the others leave it at every use.
@@ -120,13 +130,22 @@ class Array(Section):
     fold_stride: bool = False
     winograd: bool = False
     dataflow: Literal[
-        "weight_stationary", "output_stationary", "input_stationary", "row_stationary", "spatial", "zero_skipping"
+        "weight_stationary",
+        "output_stationary",
+        "input_stationary",
+        "row_stationary",
+        "spatial",
+        "zero_skipping",
+        "output_blocks",
     ]
     timing: Literal["pipelined", "strict"] = "pipelined"
     unroll: Unroll | None = None
     local_reuse: tuple[Literal["ifm", "kernel"], ...] = ()
     scratch_pads: ScratchPads | None = None
     delivery: Delivery | None = None
+    blocks: tuple[Block, ...] = ()
+    efficiency: Share = 1.0
+    depthwise_efficiency: Share | None = None
     zeros: Zeros = Zeros()
     skipping: Skipping | None = None
 
@@ -161,11 +180,15 @@ class Array(Section):
         if (self.dataflow == "spatial") != (self.unroll is not None):
             raise ValueError("'unroll' belongs to dataflow: spatial, and dataflow: spatial needs it")
         self._check_skipping()
-        if self.dataflow not in ("spatial", "zero_skipping") and self.macs_per_pe != 1:
+        self._check_blocks()
+        if self.dataflow not in ("spatial", "zero_skipping", "output_blocks") and self.macs_per_pe != 1:
             raise ValueError(f"macs_per_pe must be 1 for dataflow: {self.dataflow}, found {self.macs_per_pe}")
-        for key in ("fold_stride", "winograd"):
-            if self.dataflow != "spatial" and getattr(self, key):
-                raise ValueError(f"{key} belongs to dataflow: spatial, found dataflow: {self.dataflow}")
+        if self.dataflow != "spatial" and self.fold_stride:
+            raise ValueError(f"fold_stride belongs to dataflow: spatial, found dataflow: {self.dataflow}")
+        if self.dataflow not in ("spatial", "output_blocks") and self.winograd:
+            raise ValueError(
+                f"winograd belongs to dataflow: spatial and output_blocks, found dataflow: {self.dataflow}"
+            )
         if self.dataflow != "weight_stationary" and self.rows_hold == "channels":
             raise ValueError(f"rows_hold belongs to dataflow: weight_stationary, found dataflow: {self.dataflow}")
         if self.macs_by_bits and self.dataflow == "row_stationary":
@@ -181,7 +204,7 @@ class Array(Section):
             raise ValueError("'local_reuse' belongs to dataflow: spatial")
         if self.dataflow != "spatial" and "skip" in (self.zeros.ifm, self.zeros.kernel):
             raise ValueError(f"zeros: skip belongs to dataflow: spatial, found dataflow: {self.dataflow}")
-        if self.dataflow in ("spatial", "row_stationary") and self.timing == "strict":
+        if self.dataflow in ("spatial", "row_stationary", "output_blocks") and self.timing == "strict":
             raise ValueError("timing: strict belongs to the systolic dataflows")
         for key in ("scratch_pads", "delivery"):
             if (self.dataflow == "row_stationary") != (getattr(self, key) is not None):
@@ -193,6 +216,13 @@ class Array(Section):
             if not axes:
                 raise ValueError("'unroll' names no loop dimension")
         return self
+
+    def _check_blocks(self) -> None:
+        if (self.dataflow == "output_blocks") != bool(self.blocks):
+            raise ValueError("'blocks' belongs to dataflow: output_blocks, and dataflow: output_blocks needs it")
+        for key in ("efficiency", "depthwise_efficiency"):
+            if self.dataflow != "output_blocks" and getattr(self, key) not in (1.0, None):
+                raise ValueError(f"{key} belongs to dataflow: output_blocks, found dataflow: {self.dataflow}")
 
     def _check_skipping(self) -> None:
         if (self.dataflow == "zero_skipping") != (self.skipping is not None):

@@ -3,10 +3,14 @@
 import difflib
 from typing import Literal, Self, get_args
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, field_validator, model_validator
 
-from simulator.hardware.section import Positive, Section
-from simulator.hardware.units import shown
+from simulator.hardware.section import Positive, Section, Share
+from simulator.hardware.units import Picoseconds, shown
+
+Ints = npt.NDArray[np.int64]
 
 POOLING = ("max_pool", "average_pool", "global_average_pool")
 
@@ -71,13 +75,25 @@ class PostProcessing(Section):
     lanes: elements read or written in one cycle. concat: `in_place` when producers write straight into the concatenated
     tensor, `copy` when it is a pass over memory. fused: operators that are done to the OFM of an array layer on its way
     out, where no other layer reads that; pooling then keeps the rows that it needs in a line buffer. operations: passes
-    that an operator makes over its elements, 1 for those not named.
+    that an operator makes over its elements, 1 for those not named. efficiency: the share of the lanes that is busy
+    where a layer streams through them. apart: what recordings fold into the layer before (batch norm, activations) runs
+    as layers of its own, as the kernels of a framework do that does not fuse them. overhead: picoseconds at the
+    beginning of every layer of this unit, in place of `layer_overhead`.
     """
 
     lanes: Positive = 16
     concat: Literal["in_place", "copy"] = "in_place"
     fused: tuple[Fusible, ...] = ()
     operations: dict[str, Positive] = Field(default_factory=dict)
+    efficiency: Share = 1.0
+    apart: bool = False
+    overhead: Picoseconds | None = None
+
+    def cycles(self, elements: Ints) -> Ints:
+        """Whole cycles in which so many elements pass through the lanes."""
+        if self.efficiency == 1.0:
+            return -(-elements // self.lanes)
+        return np.ceil(elements / (self.lanes * self.efficiency)).astype(np.int64)
 
     def fuses(self, operator: str) -> bool:
         """Whether an operator of the trace can follow an array layer on the way out."""
@@ -89,7 +105,17 @@ class PostProcessing(Section):
         return self.operations.get(operator, shared)
 
     def __hash__(self) -> int:
-        return hash((self.lanes, self.concat, self.fused, frozenset(self.operations.items())))
+        return hash(
+            (
+                self.lanes,
+                self.concat,
+                self.fused,
+                frozenset(self.operations.items()),
+                self.efficiency,
+                self.apart,
+                self.overhead,
+            )
+        )
 
     @field_validator("operations", mode="before")
     @classmethod

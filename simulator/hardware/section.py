@@ -19,6 +19,9 @@ def not_bool(value: object) -> object:
 
 Positive = Annotated[int, BeforeValidator(not_bool), Field(gt=0)]
 
+Share = Annotated[float, BeforeValidator(not_bool), Field(gt=0, le=1)]
+"""A part of a whole: more than 0, at most 1."""
+
 
 class Section(BaseModel):
     """A section of the file: immutable, and unknown keys are errors."""

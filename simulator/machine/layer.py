@@ -17,6 +17,7 @@ from simulator.machine.buffer_access import buffer_stalls
 from simulator.machine.comparators import Comparisons, loaded_comparison_stalls
 from simulator.machine.dram import RequestCosts
 from simulator.machine.energy import CodedElements, PadCounts, layer_energy
+from simulator.machine.launch import launch_ps
 from simulator.machine.layer_costs import (
     FlagRuns,
     OperandTraffic,
@@ -44,7 +45,7 @@ from simulator.machine.work import (
     working_channels,
 )
 from simulator.mapping.dataflow import dataflow_of
-from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses, ceil_div
+from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses
 from simulator.mapping.fusion import Stage
 from simulator.mapping.loops import loops_of
 from simulator.mapping.precision import mac_energy
@@ -155,7 +156,9 @@ def prepare_layer(
     output, output_traffic = output_stream(schedule, accelerator, out, psums, step_cycles + stalls)
     leaving = _as_one(batch, layer, stages)
     flags, runs = _flags(batch, leaving)
-    work = with_flags(layer_work(accelerator, layer.name, step_cycles + stalls, streams, output), flags, runs)
+    overhead_ps = launch_ps(accelerator, layer, schedule.nest.unit, batch.size)
+    busy = layer_work(accelerator, layer.name, step_cycles + stalls, streams, output, overhead_ps)
+    work = with_flags(busy, flags, runs)
     parts = (ifm_traffic, kernel_traffic, *output_traffic.all)
     moved = functools.reduce(operator.add, parts)
     flags_moved = (int(flags.moved_bytes[0]), int(flags.moved_bytes[1]))
@@ -314,4 +317,4 @@ def vector_cycles(schedule: LayerSchedule, batch: Batch, layer: Layer) -> Ints:
         )
         read += images * np.prod([last - first for first, last in sides], axis=0)
     written = images * schedule.groups.size[steps.g] * schedule.rows.size[row] * schedule.columns.size[column]
-    return ceil_div(np.maximum(read, written) * passes, unit.lanes)
+    return unit.cycles(np.maximum(read, written) * passes)

@@ -284,6 +284,7 @@ def layer_work(
     step_cycles: Ints,
     inputs: dict[Operand, OperandStream],
     output: OutputStream,
+    overhead_ps: int,
 ) -> LayerWork:
     """Cycles turned into picoseconds such that rounding never adds up: each step ends on the rounded sum."""
     ends = np.rint(np.cumsum(step_cycles) * accelerator.cycle_ps).astype(np.int64)
@@ -294,7 +295,7 @@ def layer_work(
         layer,
         accelerator.buffers.spaces,
         accelerator.dma.prefetch,
-        accelerator.layer_overhead,
+        overhead_ps,
     )
 
 

@@ -9,7 +9,6 @@ from simulator.machine.comparators import comparison_cycles
 from simulator.machine.feature_map import Boxes, StoredFeatureMap
 from simulator.machine.layer_costs import output_boxes
 from simulator.machine.output_costs import WayOut
-from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.fusion import Stage
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer, Shape
@@ -37,13 +36,13 @@ def way_out(batch: Batch, layer: Layer, stages: Sequence[Stage], schedule: Layer
         others = [_operand(batch, schedule, tensor) for tensor in stage.others(last)]
         made = output_boxes(schedule, _of_all_images(batch, schedule, last.ofm))
         read = passing + sum((of.elements for _, of in others), np.zeros_like(passing))
-        busy = busy + ceil_div(np.maximum(read, made.elements) * unit.passes(last.operator), unit.lanes)
+        busy = busy + unit.cycles(np.maximum(read, made.elements) * unit.passes(last.operator))
         extra = extra + (folded_passes(batch, last) - 1) * made.elements
         elements += int(read.sum() + made.elements.sum())
         operands += others
         boxes, passing = made, made.elements
     stored = batch.stored(last.output, _of_all_images(batch, schedule, last.ofm), nest.n)
-    cycles = np.maximum(busy, ceil_div(output_boxes(schedule).elements, unit.lanes)) + ceil_div(extra, unit.lanes)
+    cycles = np.maximum(busy, unit.cycles(output_boxes(schedule).elements)) + unit.cycles(extra)
     if batch.pruned and accelerator.pruning.side == "ofm":
         cycles = np.maximum(cycles, comparison_cycles(accelerator.pruning, boxes.elements))
     return WayOut(stored, boxes, cycles, tuple(operands), elements)

@@ -9,7 +9,6 @@ from simulator.hardware.section import OPERANDS, Operand
 from simulator.mapping.buffer_time import array_port_cycles, vector_port_cycles
 from simulator.mapping.capacity import ifm_tile_elements, ofm_tile_elements, tile_bytes
 from simulator.mapping.dataflow import Dataflow, TileSizes
-from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.tiles import Floats, Ints, Tiles
 from simulator.mapping.traffic import Traffic
@@ -65,7 +64,7 @@ def layer_time(
 
 def _tile_cycles(nest: LoopNest, accelerator: Accelerator, dataflow: Dataflow, tile: Tiles, sizes: TileSizes) -> Ints:
     if nest.unit == "vector":
-        cycles = ceil_div(np.maximum(sizes.ifm_elements, sizes.ofm_elements), accelerator.post_processing.lanes)
+        cycles = accelerator.post_processing.cycles(np.maximum(sizes.ifm_elements, sizes.ofm_elements))
         if accelerator.buffers.limited:
             cycles = np.maximum(cycles, vector_port_cycles(accelerator, sizes.ifm_elements, sizes.ofm_elements))
         return cycles

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from simulator.commands.arguments import output_folder, parsed_overrides, selected_images
+from simulator.commands.arguments import output_folder, parsed_overrides
 from simulator.errors import InputError
+from simulator.trace.selection import selected_images
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import pytest
 
 from simulator.cli import main
 from simulator.errors import InputError
+from simulator.validation.measured import checked, rows_of
+from simulator.validation.p100 import MILLISECONDS, milliseconds
 from simulator.validation.row import Row
 from simulator.validation.run import mean_absolute_error, page, reference_names, validate
 
@@ -48,6 +50,20 @@ def test_tpu_v3_is_nearer_than_any_published_simulator() -> None:
 def test_nvdla_large_and_medium_are_near_the_estimates() -> None:
     rows = {row.quantity: row for row in validate(["nvdla"])}
     assert not misses([rows["nvdla-2048: ResNet-50"], rows["nvdla-512: ResNet-50"]])
+
+
+def test_a_pruned_resnet_gains_on_a_p100_what_was_published() -> None:
+    whole, pruned = MILLISECONDS["resnet18"]
+    found = 100 * (1 - milliseconds("resnet18-di-unif") / milliseconds("resnet18"))
+    assert abs(found - 100 * (1 - pruned / whole)) <= 8, f"{found:.1f} %"
+
+
+def test_a_pruned_resnet_gains_on_a_core_what_was_measured() -> None:
+    found = checked((1,), ("resnet18", "budget/resnet18-di-unif", "alexnet"))
+    assert abs(found.reductions["points"][0]) <= 8, found.reductions
+    assert (found.judged["error"].abs() <= 0.20).all(), found.networks
+    assert (found.judged["rank_correlation"] >= 0.90).all(), found.networks
+    assert len(list(rows_of(found))) == 3 + 2 + 1
 
 
 def test_plans_never_move_less_than_the_bounds() -> None:

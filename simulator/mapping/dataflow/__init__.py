@@ -6,6 +6,7 @@ from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.array import Array
 from simulator.mapping.dataflow.base import Dataflow, TileSizes
 from simulator.mapping.dataflow.mixed_widths import MixedWidths
+from simulator.mapping.dataflow.output_blocks import OutputBlocks
 from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.dataflow.several import SeveralArrays
 from simulator.mapping.dataflow.spatial import Spatial
@@ -21,6 +22,7 @@ _DATAFLOWS: dict[str, Callable[[Array, int], Dataflow]] = {
     "output_stationary": OutputStationary,
     "input_stationary": InputStationary,
     "zero_skipping": ZeroSkipping,
+    "output_blocks": OutputBlocks,
 }
 
 
@@ -40,7 +42,9 @@ def dataflow_of(accelerator: Accelerator, nest: LoopNest | None = None) -> Dataf
         by_lanes = {min(by_lanes): sum(by_lanes.values())}
     parts = [(_DATAFLOWS[array.dataflow](array, lanes), by_lanes[lanes]) for lanes in sorted(by_lanes, reverse=True)]
     one = parts[0][0] if len(parts) == 1 else MixedWidths(parts)
-    return one if array.count == 1 else SeveralArrays(one, array.count, array.split)
+    if array.count == 1 or array.dataflow == "output_blocks":
+        return one
+    return SeveralArrays(one, array.count, array.split)
 
 
 __all__ = ["Dataflow", "TileSizes", "dataflow_of"]

@@ -1,0 +1,116 @@
+"""Blocks of outputs: quantisation against a count of blocks, depthwise layers, Winograd; and what runs apart."""
+
+import math
+
+import numpy as np
+import pytest
+import yaml
+
+import simulator
+from simulator.errors import InputError
+from simulator.hardware.load import load_accelerator
+from simulator.mapping.dataflow import dataflow_of
+from simulator.mapping.dataflow.base import TileSizes
+from simulator.trace.shapes import conv_layer, trace_from_layers
+from simulator.trace.unfold import folded_names, unfolded
+
+
+def tile(
+    g: int = 1, k: int = 1, c: int = 1, n: int = 1, p: int = 1, q: int = 1, r: int = 1, winograd: bool = False
+) -> TileSizes:
+    sizes = {name: np.asarray([value]) for name, value in (("g", g), ("k", k), ("c", c), ("n", n), ("p", p), ("q", q))}
+    zero = np.asarray([0])
+    return TileSizes(**sizes, r=r, s=r, ifm_elements=zero, ifm_rows=zero, ofm_elements=zero, winograd=winograd)
+
+
+def cycles(sizes: TileSizes, **changes: object) -> int:
+    return int(
+        dataflow_of(load_accelerator("nvidia-p100", {f"array.{key}": value for key, value in changes.items()})).cycles(
+            sizes
+        )[0]
+    )
+
+
+@pytest.mark.parametrize(("k", "positions"), [(1, 1), (32, 128), (33, 129), (64, 7168), (65, 7169), (200, 3136)])
+def test_a_tile_takes_whole_blocks_in_whole_waves(k: int, positions: int) -> None:
+    """The fastest of the preset's three sizes, counted one block after the other."""
+    reduction, times = 64, []
+    for outputs, height in ((128, 128), (64, 128), (32, 128)):
+        blocks = sum(1 for _ in range(0, k, outputs) for _ in range(0, positions, height))
+        times.append(math.ceil(blocks / 56) * outputs * height * reduction / 64)
+    assert cycles(tile(k=k, c=reduction, q=positions), efficiency=1.0) == min(times)
+
+
+def test_an_idle_core_costs_a_wave() -> None:
+    full, one_more = (cycles(tile(k=128, c=64, q=128 * blocks)) for blocks in (56, 57))
+    assert one_more > 1.2 * full
+
+
+def test_efficiency_stretches_time_and_depthwise_has_its_own() -> None:
+    dense, depthwise = tile(k=64, c=64, q=7168), tile(g=64, q=7168, r=3)
+    assert cycles(dense, efficiency=0.5) == 2 * cycles(dense, efficiency=1.0)
+    assert cycles(depthwise, depthwise_efficiency=0.1) == pytest.approx(
+        10 * cycles(depthwise, depthwise_efficiency=1.0), abs=1
+    )
+    assert cycles(depthwise, depthwise_efficiency=1.0) == 64 * 7168 * 9 / (64 * 56)
+
+
+def test_winograd_saves_products() -> None:
+    direct, blocked = (cycles(tile(k=128, c=64, p=64, q=448, r=3, winograd=winograd)) for winograd in (False, True))
+    assert direct / blocked == pytest.approx(36 / 16, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"array.blocks": []}, "'blocks' belongs to dataflow: output_blocks"),
+        ({"array.efficiency": 1.5}, "efficiency"),
+        ({"array.timing": "strict", "array.count": 1}, "timing: strict belongs to the systolic dataflows"),
+    ],
+)
+def test_impossible_arrays_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_accelerator("nvidia-p100", changes)
+    with pytest.raises(InputError, match="efficiency belongs to dataflow: output_blocks"):
+        load_accelerator("systolic-256", {"array.efficiency": 0.5})
+
+
+def test_what_was_folded_runs_apart() -> None:
+    trace = simulator.network_trace("tinynet")
+    apart = unfolded(trace)
+    assert sum(layer.macs for layer in apart.layers) == sum(layer.macs for layer in trace.layers)
+    first = next(layer for layer in trace.layers if layer.fused)
+    behind = apart.layers[apart.layer_index(first.name) + 1]
+    assert behind.name == f"{first.name}/{first.fused[0]}"
+    assert behind.inputs == (apart.layer(first.name).output,)
+    assert folded_names("a", ["relu", "scale", "relu"]) == ["a/relu", "a/scale", "a/relu#2"]
+    assert unfolded(apart) is apart or [layer.name for layer in unfolded(apart).layers] == [
+        layer.name for layer in apart.layers
+    ]
+
+
+def test_recorded_zeros_are_those_of_the_folded_trace() -> None:
+    trace = simulator.load_trace("tinynet")
+    apart = unfolded(trace)
+    for layer in trace.layers:
+        last = next(each.name for each in apart.layers if each.output == layer.output)
+        np.testing.assert_array_equal(apart.zeros(last, 0, "ofm"), trace.zeros(layer.name, 0, "ofm"))
+        if layer.kernel is not None:
+            np.testing.assert_array_equal(apart.zeros(layer.name, 0, "kernel"), trace.zeros(layer.name, 0, "kernel"))
+    report = simulator.simulate(trace, "cpu-avx512", images=[0])
+    assert len(report.layers) == len(apart.layers)
+
+
+def test_launches_and_rearranging_come_before_the_work() -> None:
+    trace = trace_from_layers("x", [conv_layer("conv", (16, 8, 8), 32, (3, 3), padding=1)])
+    changes: dict[str, object] = {"layer_overhead": "10 us", "rearranging": "1 GB/s"}
+    layer = simulator.simulate(trace, "cpu-avx512", overrides=changes, batch=2).layers.iloc[0]
+    moved = 4 * (32 * 16 * 9 + 2 * (16 + 32) * 64)
+    assert layer["overhead_cycles"] == pytest.approx((10e3 + moved) * 2.5, abs=1)
+
+
+def test_presets_state_what_libraries_do() -> None:
+    for name in ("nvidia-p100", "nvidia-h200", "cpu-avx512"):
+        settings = yaml.safe_load((simulator.resources.shipped_folder("hwconfigs") / f"{name}.yaml").read_text())
+        assert settings["post_processing"]["apart"] is True
+        assert settings["array"]["dataflow"] == "output_blocks"
