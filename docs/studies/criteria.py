@@ -165,7 +165,7 @@ def runs(plan: Plan, normed: bool) -> Iterator[tuple[str, int]]:
         for name, criterion in criteria().items():
             if (plan.criteria and name not in plan.criteria) or (name == "bn_scale" and not normed):
                 continue
-            if name == "legr":  # L2 as long as nobody has learned its scales
+            if name == "legr":  # without learned scales L2, but for how coupled layers are averaged
                 continue
             if seed == 0 or criterion.needs in ("images", "labels") or name == "random":
                 yield name, seed
