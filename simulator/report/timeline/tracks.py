@@ -102,7 +102,7 @@ def slices_of(record: LayerRecord) -> Iterator[Slices]:
     ends = (record.step_start_ps + record.step_ps)[held]
     yield Slices.of(BUFFERS, "held up", ends - record.held_ps[held], record.held_ps[held], held)
     for cause, (starts, durations) in record.waits.items():
-        before = np.maximum(np.searchsorted(record.step_start_ps, starts + durations), 0)
+        before = np.searchsorted(record.step_start_ps, starts + durations)
         yield Slices.of(WAITS[cause], f"wait: {cause}", starts, durations, before)
     for track, kind, start, duration in (
         (OVERHEAD, "overhead", timing.start_ps, timing.overhead_ps),
