@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     study, table = done_results(parser.parse_args().folder)
     table[["trace", *DESIGN, "pruning", *METRICS]].to_csv(TABLE, index=False)
-    front = pareto_figure(study, table, "seconds", "energy_pj", colour=BUFFER, marker=MEMORY)
+    front = pareto_figure(study, table, "buffer_bytes", "energy_pj", colour=CODEC, marker=ROWS)
     for name, figure in {
         "pareto": front,
         "pruning": savings_figure(table),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullLocator
 
 from simulator.report.figures.save import check_formats, save_figure
 from simulator.report.figures.style import (
@@ -144,8 +144,8 @@ def pareto_figure(
                         zorder=3 if on_front else 2,
                     )
         _draw_front(axes, values[front] / (x_factor, y_factor), goals)
-        _scale(axes, "x", values[:, 0] / x_factor)
-        _scale(axes, "y", values[:, 1] / y_factor)
+        _scale(axes, "x", values[:, 0] / x_factor, binary=x == "buffer_bytes")
+        _scale(axes, "y", values[:, 1] / y_factor, binary=y == "buffer_bytes")
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.grid(which="major")
@@ -277,18 +277,22 @@ def _axis(metric: str, values: Floats) -> tuple[float, str]:
     return 1.0, f"{name} (µm²)" if metric.endswith("_um2") else name
 
 
-def _scale(axes: Axes, which: str, values: Floats) -> None:
-    """A logarithmic axis where values span more than a decade, with ticks that read as numbers."""
+def _scale(axes: Axes, which: str, values: Floats, *, binary: bool = False) -> None:
+    """A logarithmic axis where values span more than a decade, with ticks that read as numbers. binary: powers of 2."""
     low, high = float(values.min()), float(values.max())
     if low <= 0 or high / low < 10:
         return
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis = axes.xaxis if which == "x" else axes.yaxis
-    steps = [1, 3] if high / low > 30 else [1, 2, 5]
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    axis.set_ticks([step * 10.0**power for power in decades for step in steps if low <= step * 10.0**power <= high])
+    if binary:
+        ticks = [2.0**power for power in range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)]
+    else:
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        steps = [1, 3] if high / low > 30 else [1, 2, 5]
+        ticks = [step * 10.0**power for power in decades for step in steps]
+    axis.set_ticks([tick for tick in ticks if low <= tick <= high])
     axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def _changes(effect: Effect) -> bool:
