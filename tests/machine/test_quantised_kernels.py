@@ -137,6 +137,25 @@ def test_narrow_kernels_take_less_energy_and_time_beside_wide_feature_maps() -> 
     assert mixed[0] == pytest.approx(two[0] * (0.25 + 0.25 * 2 + 0.5 * 4), rel=0.05), found
 
 
+def test_mixed_widths_are_never_slower_than_the_widest_for_all() -> None:
+    """Four channels of each width do not fill 16 columns: they run together."""
+    entries = [{"bits": "8 bit", "kernel": f"{bits} bit", "macs": 8 // bits} for bits in (8, 4, 2)]
+    accelerator = small_accelerator(
+        array={"rows": 16, "columns": 16, "dataflow": "weight_stationary", "macs_by_bits": entries},
+        precision={"ifm": "8 bit", "kernel": "8 bit", "ofm": "8 bit", "psum": "32 bit"},
+        dram__bandwidth="1000 GB/s",
+        **ROOMY,
+    )
+    layer = conv_layer("conv", (64, 8, 8), 16, (3, 3), padding=1)
+
+    def cycles(*bits: int) -> float:
+        return float(simulate(quantised(*bits, layer=layer), accelerator).totals["compute_cycles"])
+
+    widest, mixed, halves = cycles(*(8,) * 16), cycles(*(2, 4, 8, 8) * 4), cycles(*(2, 4) * 8)
+    assert mixed == widest
+    assert halves == cycles(*(4,) * 16) < widest
+
+
 def test_compressed_kernels_take_one_width() -> None:
     accelerator = small_accelerator(compression={"feature_map": "raw", "kernel": "bitmap"})
     trace = with_random_maps(quantised(*WIDTHS), np.random.default_rng(0), kernel_density=0.3)
