@@ -82,13 +82,18 @@ def _figure(found: dict[str, Any]) -> None:
     columns = 3
     lines = -(-len(found) // columns)
     figure, axes = plt.subplots(lines, columns, figsize=(10, 2.9 * lines), squeeze=False, layout="constrained")
-    styles = {"global epsilon": ("#888888", "o", "global epsilon"), "calibrated": ("#1f6fb4", "s", "calibrated")}
+    styles = {
+        "global epsilon": ("#888888", "o"),
+        "calibrated, spread 1": ("#92c5de", "v"),
+        "calibrated, spread 0.5": ("#4393c3", "D"),
+        "calibrated, spread 0": ("#053061", "s"),
+    }
     for axis, (name, content) in zip(axes.flat, found.items(), strict=False):
         for search, tried in content["results"]["tried"].items():
-            colour, marker, label = styles[search.partition(",")[0]]
+            colour, marker = styles[search]
             steps = sorted(tried, key=lambda step: step["flagged"])
             flagged = [100 * step["flagged"] for step in steps]
-            axis.plot(flagged, [-100 * step["expected_loss"] for step in steps], color=colour, label=label)
+            axis.plot(flagged, [-100 * step["expected_loss"] for step in steps], color=colour, label=search)
             axis.plot(flagged, [-100 * step["loss"] for step in steps], marker, color=colour, ms=4)
         axis.axhline(
             -100 * content["provenance"]["settings"]["max_loss_points"] / 100, color="#c0392b", lw=0.8, ls="--"
