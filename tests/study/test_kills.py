@@ -14,8 +14,8 @@ from simulator.study.folder import TOOK, results
 from simulator.study.run import run_study
 from simulator.study.store import journals, outcomes
 
-POINTS = 60
-MANY = {"buffers.ifm.capacity": {"range": {"from": "64 KiB", "to": "120 KiB", "step": "4 KiB"}}}
+POINTS = 40
+MANY = {"buffers.ifm.capacity": {"range": {"from": "64 KiB", "to": "100 KiB", "step": "4 KiB"}}}
 
 
 def started(path: Path, out: Path) -> subprocess.Popen[str]:
@@ -33,9 +33,8 @@ def wait_for(run: subprocess.Popen[str], out: Path, count: int) -> None:
 
 
 def test_whatever_stops_a_study_loses_and_doubles_nothing(folder: Path) -> None:
-    """SIGTERM, SIGKILL early and late, at last a worker that is killed; killed runs leave no workers behind."""
-    path, out = study_file(folder, parameters=MANY), folder / "out"
-    orphans: list[psutil.Process] = []
+    """SIGTERM, SIGKILL, at last a worker that is killed; a killed run leaves no workers behind."""
+    path, out = study_file(folder, accelerators=["systolic-256"], parameters=MANY), folder / "out"
 
     run = started(path, out)
     wait_for(run, out, 3)
@@ -46,16 +45,15 @@ def test_whatever_stops_a_study_loses_and_doubles_nothing(folder: Path) -> None:
     assert "Traceback" not in errors
     assert 3 <= len(pd.read_parquet(out / "results.parquet")) == ended(out) < POINTS
 
-    for goal in (20, 40):
-        run = started(path, out)
-        wait_for(run, out, goal)
-        orphans += psutil.Process(run.pid).children(recursive=True)
-        run.kill()
-        run.communicate()
-        assert goal <= ended(out) < POINTS, f"killed after {ended(out)} points"
+    run = started(path, out)
+    wait_for(run, out, 15)
+    orphans = psutil.Process(run.pid).children(recursive=True)
+    run.kill()
+    run.communicate()
+    assert 15 <= ended(out) < POINTS, f"killed after {ended(out)} points"
 
     run = started(path, out)
-    wait_for(run, out, 45)
+    wait_for(run, out, 22)
     (worker,) = [child for child in psutil.Process(run.pid).children() if "spawn_main" in " ".join(child.cmdline())]
     worker.kill()
     _, errors = run.communicate()

@@ -17,6 +17,7 @@ SPACE: dict[str, Any] = {
         "compression.feature_map": ["raw", "bitmap", "eyeriss_rlc"],
     },
     "traces": ["one.trace.safetensors"],
+    "accelerators": ["systolic-256"],
 }
 SETTINGS = ["buffers.ifm.capacity", "compression.feature_map", "pruning"]
 
