@@ -1,7 +1,7 @@
 """Designs of a study as people read them: tables of settings and objectives."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.commands.quantities import (
@@ -49,6 +49,18 @@ def design_table(study: "About", designs: "pd.DataFrame", settings: Sequence[str
             *(printable(text(design[name], study.units.get(name))) for name in settings),
             *(metric_text(metric, design[metric]) for metric in metrics),
         )
+    return rows
+
+
+def objectives_table(done: "pd.DataFrame", objectives: Mapping[str, str]) -> "Table":
+    """The least, the median and the most of every objective, trace by trace."""
+    rows = table(["trace", "objective"], ["least", "median", "most"])
+    for trace, of in done.groupby("trace", sort=False):
+        for metric in objectives:
+            values = of[metric].dropna().astype("float64")
+            if len(values):
+                shown = (metric_text(metric, value) for value in (values.min(), values.median(), values.max()))
+                rows.add_row(printable(str(trace)), metric, *shown)
     return rows
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simulator.commands.arguments import available_cores
-from simulator.commands.designs import design_table, metric_text, records
+from simulator.commands.designs import design_table, objectives_table, records
 from simulator.commands.terminal import (
     complain,
     console,
@@ -24,7 +24,6 @@ from simulator.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
     from simulator.study.folder import About
 
@@ -240,7 +239,7 @@ def show(folder: FolderArgument, as_json: JSON = False) -> None:
     if len(done):
         took = float(results["cpu_seconds"].sum())
         text.print(f"{took:,.0f} s of CPU time, {took / len(results):.2f} s a point\n")
-        print_table(text, _by_trace(done, study.objectives))
+        print_table(text, objectives_table(done, study.objectives))
     if len(failed):
         text.print("\nPoints failed because:")
         rows = table(["error"], ["points"])
@@ -249,18 +248,6 @@ def show(folder: FolderArgument, as_json: JSON = False) -> None:
         print_table(text, rows)
         if len(errors) > _MOST:
             text.print(f"and {len(errors) - _MOST} other reasons (results.parquet, column error)")
-
-
-def _by_trace(done: "pd.DataFrame", objectives: Mapping[str, str]) -> "Table":
-    """The least, the median and the most of every objective, trace by trace."""
-    rows = table(["trace", "objective"], ["least", "median", "most"])
-    for trace, of in done.groupby("trace", sort=False):
-        for metric in objectives:
-            values = of[metric].dropna().astype("float64")
-            if len(values):
-                shown = (metric_text(metric, value) for value in (values.min(), values.median(), values.max()))
-                rows.add_row(printable(str(trace)), metric, *shown)
-    return rows
 
 
 @app.command()
