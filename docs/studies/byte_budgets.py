@@ -57,7 +57,7 @@ def measure(data: Path) -> None:
             before = accuracy(pruned.model, test.shuffled(64, 0))
             for parameter in pruned.model.parameters():
                 parameter.requires_grad_(True)
-            recipe, loader = Recipe(1, 0.01), partial(train.shuffled, 128)
+            recipe, loader = Recipe(1, 0.001), partial(train.shuffled, 128)
             fine_tune(pruned.model, loader, recipe, steps_per_epoch=50)
             row = (
                 name, accelerator, share, kind, f"{pruned.after.macs / pruned.before.macs:.4f}",
