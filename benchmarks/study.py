@@ -10,7 +10,7 @@ from benchmarks.process import Measured, measure
 from benchmarks.results import Row
 
 NAME = "study"
-POINTS, QUICK_POINTS = 80, 4
+POINTS, QUICK_POINTS = 80, 2
 TWICE_BOUND, WORKERS_BOUND, MEMORY_BOUND = 2.1, 1.7, 1.1
 
 STUDY = """

@@ -113,7 +113,7 @@ def test_quick_compression_benchmark() -> None:
 
 def test_quick_study_benchmark() -> None:
     one, twice, shared, memory = study.run(Options(quick=True))
-    assert one.what == "4 points of squeezenet1_1 on eyeriss, one worker"
+    assert one.what == "2 points of squeezenet1_1 on eyeriss, one worker"
     assert all(row.figure and row.figure > 0 for row in (one, twice, shared, memory))
 
 
