@@ -86,7 +86,7 @@ def prune(
     ] = None,
     norms: NormsOption = True,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning on the images.")] = 0,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.01,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.001,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn.")] = 0,
 ) -> None:
     """Cut channels out of a network (needs PyTorch).

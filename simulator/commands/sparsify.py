@@ -49,7 +49,7 @@ def sparsify(
     ] = None,
     norms: NormsOption = True,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning, zeros kept.")] = 0,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.01,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.001,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images in a batch.")] = 128,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn.")] = 0,
 ) -> None:
