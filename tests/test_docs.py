@@ -1,6 +1,7 @@
 """The how-to pages do what they say: every command runs, or where it needs what a user brings, is one that exists."""
 
 import importlib
+import json
 import os
 import re
 import shutil
@@ -66,6 +67,68 @@ def test_a_how_to_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.Monke
             assert main(words) == 0, words
             ran += 1
     assert ran > 0
+
+
+def stand_in(folder: Path, name: str) -> None:
+    """A small node list of that name, with weights: two 3×3 layers of which the inner one can be pruned."""
+    from safetensors.torch import save_file
+
+    torch = pytest.importorskip("torch", reason="these pages need PyTorch")
+    sizes = {"stem": (3, 8, 3), "inner": (8, 8, 3), "outer": (8, 8, 1), "fc": (8, 5, 1)}
+    reads = {"stem": "data", "inner": "stem", "outer": "inner", "fc": "gap"}
+    layers = {
+        layer: {
+            "name": layer, "op": "conv", "in": [reads[layer]], "in_ch": inputs, "out_ch": outputs, "k": [side, side],
+            "stride": [1, 1], "pad": [side // 2] * 4, "groups": 1, "act": "none" if layer == "fc" else "relu",
+        }
+        for layer, (inputs, outputs, side) in sizes.items()
+    }  # fmt: skip
+    nodes = [
+        {"name": "data", "op": "input", "in": []},
+        layers["stem"],
+        layers["inner"],
+        layers["outer"],
+        {"name": "sum", "op": "add", "in": ["outer", "stem"], "act": "relu"},
+        {"name": "gap", "op": "gap", "in": ["sum"]},
+        layers["fc"],
+    ]
+    description = {
+        "name": name, "input": [3, 16, 16], "channel_order": "RGB", "mean": [100] * 3, "scale": [0.02] * 3,
+        "num_classes": 5, "nodes": nodes,
+    }  # fmt: skip
+    (folder / f"{name}.json").write_text(json.dumps(description), encoding="utf-8")
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for layer, (inputs, outputs, side) in sizes.items():
+        state[f"{layer}.weight"] = torch.randn(outputs, inputs, side, side, generator=generator) / 4
+        state[f"{layer}.bias"] = torch.randn(outputs, generator=generator) / 4
+    save_file(state, folder / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("page", "network", "count"),
+    [("dynamic-pruning", "mobilenet_v2", 100), ("static-pruning", "cifar_resnet20", 200)],
+)
+def test_a_page_on_pruning_runs(
+    page: str, network: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a small network and a tenth as many small images in the places of those that the page names."""
+
+    def tenth(word: str) -> str:
+        return (
+            re.sub(r"\d+", lambda number: str(int(number[0]) // 10), word) if re.fullmatch(r"\d+:\d+", word) else word
+        )
+
+    monkeypatch.chdir(tmp_path)
+    stand_in(tmp_path, network)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
+    labels = np.arange(count) % 5
+    np.savez(tmp_path / "cifar10.npz", images=pixels, labels=labels)
+    for block in blocks_of(ROOT / "docs" / f"{page}.md"):
+        for words in block.commands:
+            # The folder of photographs becomes one file of them, which brings its classes along.
+            arguments = [word for word in words if word not in ("--labels", "labels.tsv")]
+            assert main(["cifar10.npz" if word == "photos" else tenth(word) for word in arguments]) == 0, words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
