@@ -7,13 +7,12 @@ Greedy structures by Taylor scores, to a share of the MACs and then to as many s
 of folded batch norms restored, and then one epoch over 6,400 training images; top-1 on 2,000 test images.
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from criteria import in_memory
-from tables import append, rows_of, write
+from tables import append, rows_of, study_command, write
 
 from simulator.extract.images import open_images
 from simulator.extract.weights import resolve_model
@@ -82,18 +81,5 @@ def draw() -> None:
     write(PAGE, {"budgets": rows})
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("measure").add_argument("--data", type=Path, required=True)
-    commands.add_parser("draw")
-    given = parser.parse_args()
-    if given.command == "measure":
-        measure(given.data)
-    else:
-        draw()
-
-
 if __name__ == "__main__":
-    main()
+    study_command(__doc__, measure, draw)

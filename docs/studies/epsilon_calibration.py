@@ -1,7 +1,8 @@
 """Calibrated epsilons against the best global one, network by network.
 
     python docs/studies/epsilon_calibration.py run --data DATA --out FOLDER   # fmapsim calibrate for each
-    python docs/studies/epsilon_calibration.py draw FOLDER                     # the table and the figure
+    python docs/studies/epsilon_calibration.py keep FOLDER   # results, to epsilon-calibration.json
+    python docs/studies/epsilon_calibration.py draw          # the page's table and the figure, from that
 
 DATA is a folder with `nets/*.json`, `imagenet_sample_1000_256.tar`, its labels, and `cifar10_test_jpeg.npz`. Networks
 whose file is in FOLDER already are not run again.
@@ -17,6 +18,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from tables import write
 
 from simulator.cli import main as fmapsim
 
@@ -32,6 +34,7 @@ NETWORKS = {
     "cifar_vgg16": ("0:500", "1000:3000", 50),
     "cifar_alexnet": ("0:500", "1000:3000", 50),
 }
+FOUND = Path(__file__).with_name("epsilon-calibration.json")
 FIGURE = Path(__file__).with_name("epsilon-calibration.png")
 
 
@@ -54,28 +57,44 @@ def run(data: Path, out: Path, networks: list[str], more: list[str]) -> None:
             sys.exit(code)
 
 
-def draw(folder: Path) -> None:
-    """Prints the table as Markdown and draws loss against feature maps saved."""
+def keep(folder: Path) -> None:
+    """Keeps results, images and settings of every file, without the thresholds themselves."""
     files = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
-    found = {name: content for name, content in files.items() if "results" in content}
-    print("| network | images | pruning | maps | DRAM bytes | cycles | energy | top-1 | change, points (95 %) |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    found = {
+        name: {
+            "results": content["results"],
+            "settings": content["provenance"]["settings"],
+            "images": [content["provenance"][f"{kind}_images"]["count"] for kind in ("calibration", "evaluation")],
+        }
+        for name, content in files.items()
+        if "results" in content
+    }
+    FOUND.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def draw() -> None:
+    """The table of docs/dynamic-pruning.md, and loss against feature maps saved."""
+    found = json.loads(FOUND.read_text(encoding="utf-8"))
+    measured = ["maps", "DRAM bytes", "cycles", "energy", "top-1", "change, points (95 %)"]
+    rows = [["network", "images", "pruning", *measured]]
     for name, content in found.items():
-        _rows(name, content)
+        rows += _rows(name, content)
+    write(FOUND.parent.parent / "dynamic-pruning.md", {"calibrated": rows})
     _figure(found)
 
 
-def _rows(name: str, content: dict[str, Any]) -> None:
+def _rows(name: str, content: dict[str, Any]) -> list[list[str]]:
     base, *rows = content["results"]["rows"]
-    provenance = content["provenance"]
-    counts = f"{provenance['calibration_images']['count']} / {provenance['evaluation_images']['count']}"
+    counts = " / ".join(map(str, content["images"]))
+    lines = []
     for row in rows:
         saved = [f"{100 * (row[key] / base[key] - 1):+.1f} %" for key in ("dram_bytes", "cycles", "energy_pj")]
         change = row["change"]
         interval = f"{100 * change['value']:+.1f} ({100 * change['low']:+.1f} to {100 * change['high']:+.1f})"
         cells = (f"{100 * row['flagged_maps']:.1f} %", *saved, f"{100 * row['top1']:.1f} %", interval)
-        print(f"| {name} | {counts} | {row['name']} | {' | '.join(cells)} |")
+        lines.append([name, counts, row["name"], *cells])
         name = counts = ""
+    return lines
 
 
 def _figure(found: dict[str, Any]) -> None:
@@ -95,9 +114,7 @@ def _figure(found: dict[str, Any]) -> None:
             flagged = [100 * step["flagged"] for step in steps]
             axis.plot(flagged, [-100 * step["expected_loss"] for step in steps], color=colour, label=search)
             axis.plot(flagged, [-100 * step["loss"] for step in steps], marker, color=colour, ms=4)
-        axis.axhline(
-            -100 * content["provenance"]["settings"]["max_loss_points"] / 100, color="#c0392b", lw=0.8, ls="--"
-        )
+        axis.axhline(-content["settings"]["max_loss_points"], color="#c0392b", lw=0.8, ls="--")
         axis.set_title(name, fontsize=10)
         axis.set_ylim(-6, 1)
         axis.grid(alpha=0.3)
@@ -126,8 +143,10 @@ def main() -> None:
     running.add_argument("more", nargs="*", help="further options of `fmapsim calibrate`, after --")
     running.set_defaults(do=lambda given: run(given.data, given.out, given.networks, given.more))
     drawing = commands.add_parser("draw")
-    drawing.add_argument("folder", type=Path)
-    drawing.set_defaults(do=lambda given: draw(given.folder))
+    drawing.set_defaults(do=lambda given: draw())
+    keeping = commands.add_parser("keep")
+    keeping.add_argument("folder", type=Path)
+    keeping.set_defaults(do=lambda given: keep(given.folder))
     given = parser.parse_args()
     given.do(given)
 

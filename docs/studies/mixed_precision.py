@@ -7,14 +7,13 @@ Two CIFAR-10 networks with k-means weights, without fine-tuning: DI scores from 
 images, one image simulated on `bit-fusion`, which computes at 2, 4 and 8 bit, and on `edge-npu`, which does at 8.
 """
 
-import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from criteria import in_memory
 from matplotlib.figure import Figure
-from tables import append, rows_of, write
+from tables import append, rows_of, study_command, write
 
 from simulator.api import simulate
 from simulator.extract.extract import extract
@@ -131,19 +130,6 @@ def figure(found: pd.DataFrame) -> Figure:
     return drawn
 
 
-def main() -> None:
-    """The command line."""
-    plt.switch_backend("Agg")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("measure").add_argument("--data", type=Path, required=True)
-    commands.add_parser("draw")
-    given = parser.parse_args()
-    if given.command == "measure":
-        measure(given.data)
-    else:
-        draw()
-
-
 if __name__ == "__main__":
-    main()
+    plt.switch_backend("Agg")
+    study_command(__doc__, measure, draw)

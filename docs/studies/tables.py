@@ -1,9 +1,10 @@
-"""What the studies share: results in CSV files that grow row by row, and tables in pages."""
+"""What the studies share: results in CSV files that grow row by row, tables in pages, and their command line."""
 
+import argparse
 import csv
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -38,3 +39,16 @@ def write(page: Path, tables: dict[str, list[list[str]]]) -> None:
         start, rest = text.split(mark)
         text = start + mark + "".join(lines) + re.sub(r"^([|][^\n]*\n)*", "", rest)
     page.write_text(text, encoding="utf-8")
+
+
+def study_command(about: str | None, measure: Callable[[Path], None], draw: Callable[[], None]) -> None:
+    """The command line of a study that measures on a folder of data and draws what is in its file."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("measure").add_argument("--data", type=Path, required=True)
+    commands.add_parser("draw")
+    given = parser.parse_args()
+    if given.command == "measure":
+        measure(given.data)
+    else:
+        draw()

@@ -37,7 +37,9 @@ def shared_out(whole: int, shares: Mapping[str, float]) -> dict[str, int]:
     return result
 
 
-def dense_array_time(cycles: int, multipliers: int, effectual: int, worked: int, statistical_cycles: int) -> ArrayTime:
+def dense_array_time(
+    cycles: int, multipliers: float, effectual: int, worked: int, statistical_cycles: int
+) -> ArrayTime:
     """For an array without a scheme: of `worked` MACs, performed or gated, those that were not effectual had a zero."""
-    losses = {"ineffectual": worked - effectual, UNUSED: max(0, cycles * multipliers - worked)}
+    losses = {"ineffectual": worked - effectual, UNUSED: max(0, round(cycles * multipliers) - worked)}
     return ArrayTime(effectual, losses, statistical_cycles)

@@ -48,7 +48,7 @@ from simulator.mapping.dataflow import dataflow_of
 from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses
 from simulator.mapping.fusion import Stage
 from simulator.mapping.loops import loops_of
-from simulator.mapping.precision import mac_energy
+from simulator.mapping.precision import mac_energy, macs_per_cycle
 from simulator.mapping.schedule import LayerSchedule
 from simulator.trace.records import Layer
 
@@ -106,7 +106,7 @@ class PreparedLayer:
             array_time=self.array_time,
             timing=timing,
             cycle_ps=accelerator.cycle_ps,
-            array_macs=accelerator.macs,
+            array_macs=macs_per_cycle(self.schedule.nest, accelerator),
             traffic=self.traffic,
             energy_pj=energy,
             row_hits=self.row_hits if used is None else used.row_hits,
@@ -260,7 +260,8 @@ def _array(
         cycles if tile_met is None and zeros.kernel != "skip" else _lanes_expected(schedule, batch, met, kernel_map)
     )
     worked = macs.performed + macs.gated
-    time = dense_array_time(cycles, batch.accelerator.macs, macs.effectual, worked, statistical)
+    multipliers = macs_per_cycle(nest, batch.accelerator)
+    time = dense_array_time(cycles, multipliers, macs.effectual, worked, statistical)
     return work.cycles, macs, _per_step(schedule, work.accesses), _pad_counts(work.pads, macs), time
 
 

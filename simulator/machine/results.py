@@ -38,7 +38,7 @@ class LayerResult:
     compute_cycles: int
     timing: LayerTiming
     cycle_ps: float
-    array_macs: int
+    array_macs: float
     traffic: list[TrafficRow] = field(default_factory=list)
     energy_pj: dict[str, float] = field(default_factory=dict)
     row_hits: int = 0

@@ -18,6 +18,17 @@ def computed_widths(nest: LoopNest, accelerator: Accelerator) -> dict[int, int]:
     return counts
 
 
+def macs_per_cycle(nest: LoopNest, accelerator: Accelerator) -> float:
+    """MACs of all arrays in a cycle at full use, at the widths of a layer's operands: with kernels of several widths
+    what their output channels reach one after the other. An array that skips zeros runs all at the widest."""
+    array, ifm = accelerator.array, accelerator.precision.ifm
+    widths = computed_widths(nest, accelerator)
+    if "skip" in (array.zeros.ifm, array.zeros.kernel):
+        return array.macs * array.lanes_at(ifm, max(widths))
+    cycles = sum(channels / array.lanes_at(ifm, bits) for bits, channels in widths.items())
+    return array.macs * sum(widths.values()) / cycles
+
+
 def mac_energy(nest: LoopNest, accelerator: Accelerator) -> float:
     """Picojoules of a MAC on a layer's operands, on average over its output channels."""
     widths, ifm = computed_widths(nest, accelerator), accelerator.precision.ifm

@@ -140,8 +140,8 @@ class Report:
             sums[f"{operand}_bytes"] = _number(np.sum(moved[(level == "dram") & (operands == operand)]))
         for name in (*PEAKS, "on_chip_bytes"):
             sums[name] = self._over_layers(np.max, name)
-        busy = sums["cycles"] * self.meta["array_macs"]
-        sums["utilisation"] = (sums["macs_performed"] + sums["macs_gated"]) / busy if busy else 0.0
+        busy = float(np.dot(self.column("layers", "utilisation"), self.column("layers", "cycles")))
+        sums["utilisation"] = busy / sums["cycles"] if sums["cycles"] else 0.0
         sums["bandwidth_bytes_per_second"] = sums["dram_bytes"] / seconds if seconds else 0.0
         sums["frames_per_second"] = int(self.meta["batch"]) / seconds if seconds else 0.0
         return sums

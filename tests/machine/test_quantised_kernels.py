@@ -156,6 +156,21 @@ def test_mixed_widths_are_never_slower_than_the_widest_for_all() -> None:
     assert halves == cycles(*(4,) * 16) < widest
 
 
+@pytest.mark.parametrize("bits", [(8,) * 32, (2,) * 32, (2,) * 16 + (8,) * 16])
+def test_no_array_is_busier_than_it_can_be(bits: tuple[int, ...]) -> None:
+    entries = [{"bits": "8 bit", "kernel": f"{bits} bit", "macs": 8 // bits} for bits in (8, 2)]
+    accelerator = small_accelerator(
+        precision={"ifm": "8 bit", "kernel": "8 bit", "ofm": "8 bit", "psum": "32 bit"},
+        array__macs_by_bits=entries,
+        dram__bandwidth="1000 GB/s",
+        **ROOMY,
+    )
+    layer = conv_layer("conv", (64, 8, 8), 32, (3, 3), padding=1)
+    report = simulate(quantised(*bits, layer=layer), accelerator)
+    assert 0.8 < report.totals["utilisation"] <= 1, bits
+    assert report.totals["utilisation"] == pytest.approx(report.layers.utilisation.iloc[0])
+
+
 def test_compressed_kernels_take_one_width() -> None:
     accelerator = small_accelerator(compression={"feature_map": "raw", "kernel": "bitmap"})
     trace = with_random_maps(quantised(*WIDTHS), np.random.default_rng(0), kernel_density=0.3)

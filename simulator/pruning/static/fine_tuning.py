@@ -53,7 +53,7 @@ class Recipe:
     """
 
     epochs: int = 1
-    learning_rate: float = 0.01
+    learning_rate: float = 0.001
     momentum: float = 0.9
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0

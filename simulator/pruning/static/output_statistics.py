@@ -31,8 +31,8 @@ def has_norms(model: nn.Module) -> bool:
 def output_statistics(model: nn.Module, batches: Iterable[Tensor]) -> dict[str, Moments]:
     """Mean and variance of the output channels of every convolution but the last, over all images and positions.
 
-    The last one to run gives the network's output, behind which there is no batch norm. Raises InputError when there
-    are no images.
+    The last one to run gives the network's output, behind which there is no batch norm. Of a network without
+    convolutions nothing is measured. Raises InputError when there are no images.
     """
     return _measured(model, batches, {})
 
@@ -105,15 +105,17 @@ def _measured(model: nn.Module, batches: Iterable[Tensor], wanted: Mapping[str, 
                 handle = module.register_forward_hook(hook(name))
                 hooks.callback(handle.remove)
         parameter = next(model.parameters(), torch.empty(0))
+        seen_images = 0
         for images in batches:
             model(images.to(parameter.device, parameter.dtype))
-    if not sums:
-        raise InputError("output statistics: no images, or no convolution in the network")
+            seen_images += len(images)
+    if not seen_images:
+        raise InputError("output statistics: no images")
     moments = {}
     for name, (mean_sum, square_sum) in sums.items():
         mean, square = mean_sum / counts[name], square_sum / counts[name]
         variance = square if wanted else (square - mean**2).clamp_min(0)
         moments[name] = (mean.float(), variance.float())
     if not wanted:
-        del moments[last]
+        moments.pop(last, None)
     return moments

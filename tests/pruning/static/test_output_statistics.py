@@ -81,6 +81,15 @@ def test_an_uncut_network_stays_what_it_is() -> None:
         output_statistics(folded, [])
 
 
+def test_a_network_without_convolutions_has_none_to_restore() -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    images = [torch.randn(5, 4)]
+    assert output_statistics(network, images) == {}
+    expected = copy.deepcopy(network)(images[0])
+    restore_statistics(network, images, {})
+    assert torch.equal(network(images[0]), expected)
+
+
 def test_constant_channels_are_only_shifted() -> None:
     layer = nn.Conv2d(1, 2, 1)
     nn.init.zeros_(layer.weight)
