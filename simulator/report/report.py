@@ -140,7 +140,8 @@ class Report:
             sums[f"{operand}_bytes"] = _number(np.sum(moved[(level == "dram") & (operands == operand)]))
         for name in (*PEAKS, "on_chip_bytes"):
             sums[name] = self._over_layers(np.max, name)
-        busy = float(np.dot(self.column("layers", "utilisation"), self.column("layers", "cycles")))
+        cycles_of = self.column("layers", "cycles")
+        busy = self._over_layers(lambda shares, initial: np.sum(shares * cycles_of, initial=initial), "utilisation")
         sums["utilisation"] = busy / sums["cycles"] if sums["cycles"] else 0.0
         sums["bandwidth_bytes_per_second"] = sums["dram_bytes"] / seconds if seconds else 0.0
         sums["frames_per_second"] = int(self.meta["batch"]) / seconds if seconds else 0.0
