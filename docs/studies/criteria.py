@@ -73,10 +73,10 @@ class Plan:
 _CHEAP = ("random", "l1", "l2", "fpgm", "taylor", "apoz", "activation_mean", "di")
 PLANS = {
     "digits": Plan(360, scored=512),
-    "cifar_resnet20": Plan(1000, seeds=2),
-    "cifar_resnet56": Plan(300, seeds=1),
-    "cifar_vgg16": Plan(300, seeds=2),
-    "cifar_alexnet": Plan(300, seeds=2),
+    "cifar_resnet20": Plan(1000),
+    "cifar_resnet56": Plan(500, seeds=3),
+    "cifar_vgg16": Plan(500, seeds=3),
+    "cifar_alexnet": Plan(500, seeds=3),
     "squeezenet1.1": Plan(250, (0.95, 0.9, 0.8), 1, 100, _CHEAP),
     "mobilenet_v2": Plan(250, (0.95, 0.9, 0.8), 1, 100, _CHEAP),
     "resnet18_pqf": Plan(250, (0.95, 0.9, 0.8), 1, 100, _CHEAP),

@@ -11,7 +11,7 @@ import json
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from simulator.study.space import Space
 from simulator.study.store import journals, outcomes
 from simulator.study.study_file import Study
 from simulator.trace.file import whole_file
-from simulator.version import VERSION
+from simulator.version import revision
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ class About:
     units: Mapping[str, str]
     expected: int
     method: str
-    fmapsim: str = VERSION
+    fmapsim: str = field(default_factory=revision)
 
 
 def about(folder: Path) -> About:

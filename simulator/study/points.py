@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from simulator.study.inputs import TraceInput
 from simulator.study.resolved import Hardware
-from simulator.version import VERSION
+from simulator.version import revision
 
 LARGEST_TASK = 8
 
@@ -25,8 +25,8 @@ class Point:
 
 
 def point(trace: TraceInput, hardware: Hardware, pruning: str, images: str, batch: int) -> Point:
-    """The point, with the key that follows from the content of its inputs and the simulator's version."""
-    inputs = [VERSION, trace.sha256, hardware.digest, pruning, trace.images[images], batch]
+    """The point, with the key that follows from the content of its inputs and the simulator's revision."""
+    inputs = [revision(), trace.sha256, hardware.digest, pruning, trace.images[images], batch]
     key = hashlib.sha256(json.dumps(inputs, separators=(",", ":")).encode()).hexdigest()[:32]
     return Point(key, trace, hardware, pruning, images, batch)
 

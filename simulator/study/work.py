@@ -12,7 +12,7 @@ from simulator.study.metrics import Metrics, metrics
 from simulator.study.points import Point
 from simulator.study.store import Outcome
 from simulator.trace.trace import Trace
-from simulator.version import VERSION
+from simulator.version import revision
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Job:
 class Task:
     """Simulations of one trace on one accelerator, as they travel to a worker, which may be on another machine."""
 
-    version: str
+    revision: str
     trace: str
     trace_sha256: str
     accelerator: Accelerator
@@ -40,7 +40,7 @@ class Task:
         """The task of points on the same trace and hardware."""
         first = points[0]
         jobs = tuple(Job(one.key, one.pruning, one.trace.images[one.images]) for one in points)
-        return cls(VERSION, first.trace.reference, first.trace.sha256, accelerator, first.batch, jobs)
+        return cls(revision(), first.trace.reference, first.trace.sha256, accelerator, first.batch, jobs)
 
     def single(self) -> "list[Task]":
         """Each job as a task of its own."""
@@ -50,10 +50,10 @@ class Task:
 def perform(task: Task) -> Iterator[Outcome]:
     """Runs the jobs of a task. What a simulation raises is that point's outcome; the next one runs all the same.
 
-    Raises InputError where no job can run: the trace is missing or another one, or fmapsim is of another version.
+    Raises InputError where no job can run: the trace is missing or another one, or fmapsim is another one.
     """
-    if task.version != VERSION:
-        raise InputError(f"a worker has fmapsim {VERSION}, the study was begun with {task.version}; make them equal")
+    if task.revision != revision():
+        raise InputError(f"a worker has fmapsim {revision()}, the study runs with {task.revision}; make them equal")
     trace = loaded_trace(task.trace, task.trace_sha256)
     for job in task.jobs:
         wall, cpu = time.perf_counter(), time.process_time()

@@ -81,9 +81,9 @@ def test_a_changed_accelerator_file_changes_keys(folder: Path) -> None:
     assert not set(keys(study_file(folder, accelerators=["mine.yaml"]))) & set(before)
 
 
-def test_the_version_is_part_of_the_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_revision_is_part_of_the_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = keys(study_file(folder))
-    monkeypatch.setattr("simulator.study.points.VERSION", "9.9.9")
+    monkeypatch.setattr("simulator.study.points.revision", lambda: "9.9.9+0")
     assert not set(keys(study_file(folder))) & set(before)
 
 

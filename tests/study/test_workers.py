@@ -57,10 +57,10 @@ def test_the_point_that_kills_workers_fails_and_the_others_run(folder: Path, mon
     assert failed.error == "its worker ended 3 times (signal 9): out of memory?"
 
 
-def test_a_worker_of_another_version_stops_the_study(folder: Path) -> None:
+def test_a_worker_of_another_revision_stops_the_study(folder: Path) -> None:
     plan = planned(study_file(folder))
     (designs,) = plan.strategy.rounds()
     points = plan.points(designs)[:1]
-    task = dataclasses.replace(Task.of(points, plan.hardware.accelerator(points[0].hardware)), version="0.0.1")
-    with pytest.raises(InputError, match=r"the study was begun with 0\.0\.1"):
+    task = dataclasses.replace(Task.of(points, plan.hardware.accelerator(points[0].hardware)), revision="0.0.1+0")
+    with pytest.raises(InputError, match=r"the study runs with 0\.0\.1"):
         list(work.perform(task))
