@@ -108,8 +108,9 @@ class Accelerator(Section):
     layer_overhead: picoseconds that pass at the beginning of every layer that moves data, before its first load;
     run_overhead: those that pass once, before the first layer, to launch a program.
     rearranging: bytes per second at which a library brings kernels and feature maps into the order that it works in,
-    and results back, at every call and before the layer's work; without it they lie in that order already. Products of
-    a matrix and a single vector, and those of two activations, take their operands as they are.
+    and results of convolutions back, at every call and before the layer's work; without it they lie in that order
+    already. Matrix products, as which 1×1 convolutions with stride 1 run, write results where they belong; those of a
+    matrix and a single vector, and those of two activations, take their operands as they are.
     fully_connected_batch: frames whose fully connected layers, those with one position, run together: each frame waits
     there for the others.
     """

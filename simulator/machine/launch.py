@@ -16,10 +16,25 @@ def launch_ps(accelerator: Accelerator, layer: Layer, unit: Literal["array", "ve
 
 
 def _rearranged_bytes(accelerator: Accelerator, layer: Layer, batch: int) -> int:
-    """Bytes of kernels and feature maps; none of a product with a single vector, or of two activations."""
+    """Bytes of kernels and feature maps; none of a product with a single vector, or of two activations.
+
+    A matrix product packs both operands into panels and writes the result where it belongs (Van Zee and van de Geijn,
+    "BLIS", ACM TOMS 41(3), 2015); a convolution also brings its result back into the caller's order.
+    """
+    product = layer.operator == "linear" or _is_product(layer)
     vector = layer.operator == "linear" and batch * layer.ofm[1] * layer.ofm[2] == 1
     if layer.kernel is None or layer.two_activations or vector:
         return 0
     precision = accelerator.precision
-    maps = batch * (layer.ifm_elements * precision.ifm + layer.ofm_elements * precision.ofm)
-    return (layer.kernel_elements * precision.kernel + maps) // 8
+    maps = layer.ifm_elements * precision.ifm + (0 if product else layer.ofm_elements * precision.ofm)
+    return (layer.kernel_elements * precision.kernel + batch * maps) // 8
+
+
+def _is_product(layer: Layer) -> bool:
+    """Whether a convolution is the product of its kernels and its IFM as it lies."""
+    return (
+        layer.operator == "conv"
+        and layer.groups == 1
+        and layer.kernel is not None
+        and (layer.kernel[2:] == layer.stride == (1, 1) and not any(layer.padding))
+    )

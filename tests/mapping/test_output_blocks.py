@@ -109,6 +109,22 @@ def test_launches_and_rearranging_come_before_the_work() -> None:
     assert layer["overhead_cycles"] == pytest.approx((10e3 + moved) * 2.5, abs=1)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "batch", "moved"),
+    [
+        ((1, 1), 1, 2, 32 * 16 + 2 * 16 * 64),  # a matrix product: results stay
+        ((1, 1), 2, 2, 32 * 16 + 2 * (16 * 64 + 32 * 16)),
+    ],
+)
+def test_results_of_matrix_products_are_not_rearranged(
+    kernel: tuple[int, int], stride: int, batch: int, moved: int
+) -> None:
+    trace = trace_from_layers("x", [conv_layer("conv", (16, 8, 8), 32, kernel, stride=stride)])
+    changes: dict[str, object] = {"layer_overhead": "10 us", "rearranging": "1 GB/s"}
+    layer = simulator.simulate(trace, "cpu-avx512", overrides=changes, batch=batch).layers.iloc[0]
+    assert layer["overhead_cycles"] == pytest.approx((10e3 + 4 * moved) * 2.5, abs=1)
+
+
 def test_presets_state_what_libraries_do() -> None:
     for name in ("nvidia-p100", "nvidia-h200", "cpu-avx512"):
         settings = yaml.safe_load((simulator.resources.shipped_folder("hwconfigs") / f"{name}.yaml").read_text())
