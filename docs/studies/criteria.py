@@ -196,7 +196,7 @@ def tune(data: Path) -> None:
     test = in_memory(Calibration.from_images(open_images(data / "cifar10_test_jpeg.npz"), loaded.preprocessing))
     few = train.subset(range(512))
     wanted = output_statistics(loaded.module, few.in_order(64))
-    recipe, size, done = Recipe(epochs=1, learning_rate=0.001), 128, rows_of(TUNED, 4)
+    recipe, size, done = Recipe(epochs=1, learning_rate=0.01), 128, rows_of(TUNED, 4)
     for criterion in ("unpruned", *TUNED_CRITERIA):
         macs = 1.0 if criterion == "unpruned" else share
         if (name, criterion, "0", str(macs)) in done:

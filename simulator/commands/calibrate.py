@@ -100,7 +100,7 @@ def calibrate(
     if not math.isfinite(max_loss) or not 0 <= max_loss < 100:
         raise InputError(f"--max-loss: found {max_loss:g}, expected percentage points of 0 to below 100")
 
-    from simulator.extract.images import open_images
+    from simulator.extract.images import open_images, with_labels
     from simulator.extract.weights import resolve_model
     from simulator.hardware.load import load_accelerator
     from simulator.pruning.dynamic.calibrate import Settings
@@ -121,7 +121,7 @@ def calibrate(
         (1.0, 0.5, 0.0) if spread is None else (spread,),
     )
     load_accelerator(hardware, changes)
-    every = _labelled(open_images(images, labels), "--images")
+    every = open_images(images) if labels is not None else _labelled(open_images(images), "--images")
     others = every if evaluation_images is None else _labelled(open_images(evaluation_images), "--evaluation-images")
     chosen, held_out = (
         selected_images(select, len(every), "--select"),
@@ -134,7 +134,11 @@ def calibrate(
         )
     with output_folder(out.parent):
         model = resolve_model(network, weights)
-        sets = every.subset(chosen), others.subset(held_out)
+        first, second = every.subset(chosen), others.subset(held_out)
+        if labels is not None:
+            first = with_labels(first, labels)
+            second = with_labels(second, labels) if others is every else second
+        sets = first, second
         calibration, evaluation = (_in_memory(one, model, batch_size) for one in sets)
         provenance = {
             "command": command_line(context, _PATHS),

@@ -14,6 +14,7 @@ from simulator.commands.quantities import bytes_text, macs_text
 from simulator.commands.terminal import console, printable, progress
 from simulator.commands.trace import accuracy_text
 from simulator.errors import InputError
+from simulator.hardware.accelerator import PruningUnit
 from simulator.pruning.dynamic.epsilon_file import (
     CalibratedEpsilons,
     calibrated_epsilons,
@@ -23,6 +24,7 @@ from simulator.pruning.dynamic.epsilon_file import (
 from simulator.trace.selection import selected_images
 
 if TYPE_CHECKING:
+    from simulator.trace.records import RecordedPruning
     from simulator.trace.trace import Trace
 
 _PATHS = ("images", "labels", "weights", "epsilon_file", "out")
@@ -89,7 +91,7 @@ def extract(
         typer.Option("--values", metavar="BITS", help="Store every value too, in 2 to 16 bits, for codecs of values."),
     ] = None,
     shapes_only: Annotated[
-        bool, typer.Option("--shapes-only", help="Record sizes alone: no images, no weights, no zero-maps.")
+        bool, typer.Option("--shapes-only", help="Record sizes alone, without images and zero-maps.")
     ] = False,
 ) -> None:
     """Record a trace: what a network does on images (needs PyTorch).
@@ -108,8 +110,8 @@ def extract(
     need_torch("extraction")
     command = command_line(context, _PATHS)
     if shapes_only:
-        _refuse_with_shapes(images, labels, weights, select, epsilon, epsilon_file, values)
-        trace = _shapes(network, name, out, {"command": command, **made_by()})
+        _refuse_with_shapes(images, labels, select, epsilon, epsilon_file, values)
+        trace = _shapes(network, weights, name, out, {"command": command, **made_by()})
         _report(trace, out)
         return
     if images is None:
@@ -118,11 +120,13 @@ def extract(
     pruning = _epsilons(epsilon, epsilon_file, options)
 
     from simulator.extract.extract import extract as record
-    from simulator.extract.images import batches, open_images
+    from simulator.extract.images import batches, open_images, with_labels
     from simulator.extract.weights import resolve_model
 
-    every = open_images(images, labels)
+    every = open_images(images)
     chosen = every if select is None else every.subset(selected_images(select, len(every), "--select"))
+    if labels is not None:
+        chosen = with_labels(chosen, labels)
     calibrating = None
     if calibration is not None:
         calibrating = every.subset(selected_images(calibration, len(every), "--calibration"))
@@ -135,6 +139,7 @@ def extract(
             "network": network_name(network),
             "weights": weights_origin(network, model, weights),
             "images": images_origin(chosen, labels, select),
+            "preprocessing": str(model.preprocessing),
             **made_by(),
         }
         with progress("extract", "images") as advance:
@@ -154,13 +159,13 @@ def extract(
 
 
 def _refuse_with_shapes(*given: object) -> None:
-    options = ("--images", "--labels", "--weights", "--select", "--epsilon", "--epsilon-file", "--values")
+    options = ("--images", "--labels", "--select", "--epsilon", "--epsilon-file", "--values")
     for option, value in zip(options, given, strict=True):
         if value is not None:
             raise InputError(f"{option} does not go with --shapes-only, which looks at sizes alone")
 
 
-def _shapes(network: str, name: str | None, out: Path, provenance: dict[str, Any]) -> "Trace":
+def _shapes(network: str, weights: Path | None, name: str | None, out: Path, provenance: dict[str, Any]) -> "Trace":
     import torch
 
     from simulator.extract.extract import extract_shapes
@@ -168,13 +173,13 @@ def _shapes(network: str, name: str | None, out: Path, provenance: dict[str, Any
     from simulator.extract.weights import resolve_model
 
     with output_folder(out.parent):
-        if network in network_names():
+        if network in network_names() and weights is None:
             spec = network_spec(network)
             with torch.device("meta"):
                 module = spec.build()
             trace = extract_shapes(module, spec.input_shape, name=name or network, provenance=provenance)
         else:
-            model = resolve_model(network)
+            model = resolve_model(network, weights)
             trace = extract_shapes(model.module, model.input_shape, name=name or model.name, provenance=provenance)
         trace.save(out)
     return trace
@@ -264,6 +269,26 @@ def _tile_size(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
+def _pruning_unit(recorded: "RecordedPruning | None") -> str:
+    """The options of `simulate` that prune as the recording did, beside what a pruning unit does by default."""
+    if recorded is None:
+        return ""
+    wanted = {
+        "side": recorded.side,
+        "granularity": recorded.granularity,
+        "rule": recorded.rule if recorded.rule in ("all", "mean") else "count",
+        "thresholds": "channel" if recorded.thresholds_by_channel else "layer",
+        "replacement": "mean" if recorded.means else "zero",
+    }
+    if recorded.tile:
+        wanted["tile"] = "[" + ",".join(map(str, recorded.tile)) + "]"
+    if recorded.granularity == "element":  # needs no unit: what elements leave empty is found by any
+        return " --pruning dynamic"
+    usual = PruningUnit()
+    changes = [f" --set pruning.{key}={value}" for key, value in wanted.items() if value != getattr(usual, key)]
+    return " --pruning dynamic" + "".join(changes)
+
+
 def _report(trace: "Trace", out: Path) -> None:
     """What was recorded, and the command that comes next."""
     from simulator.trace.trace import trace_file_name
@@ -275,6 +300,8 @@ def _report(trace: "Trace", out: Path) -> None:
     ]
     if trace.accuracy:
         lines.append(accuracy_text(trace.accuracy))
+    if preprocessing := trace.provenance.get("preprocessing"):
+        lines.append(f"images became inputs so: {preprocessing}")
     weights = trace.provenance.get("weights")
     if isinstance(weights, dict) and str(weights.get("origin", "")).startswith("random"):
         lines.append("note: without --weights the parameters are random, and so the zeros are no trained network's")
@@ -283,5 +310,5 @@ def _report(trace: "Trace", out: Path) -> None:
         listed = ", ".join(map(str, unrecognised))
         lines.append(f"note: operators that fmapsim does not know, taken as element-wise: {printable(listed)}")
     lines.append(f"Written to {path} ({bytes_text(path.stat().st_size)}). To simulate it:")
-    lines.append(f"  fmapsim simulate {path} --hardware eyeriss --out report")
+    lines.append(f"  fmapsim simulate {path} --hardware eyeriss{_pruning_unit(trace.pruning)} --out report")
     console().print("\n".join(lines), soft_wrap=True)

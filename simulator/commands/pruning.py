@@ -66,19 +66,23 @@ def subject(
 ) -> Subject:
     """Reads what the options name. Raises InputError for what is missing or contradicts itself."""
     need_torch("pruning", NEEDED)
-    from simulator.extract.images import open_images
+    from simulator.extract.images import open_images, with_labels
     from simulator.extract.weights import resolve_model
     from simulator.pruning.static.calibration import Calibration
 
     for option, value in (("--labels", labels), ("--select", select), ("--evaluate", evaluate)):
         if value is not None and images is None:
             raise InputError(f"{option} is about images: give --calibration")
-    every = None if images is None else open_images(images, labels)
+    every = None if images is None else open_images(images)
     looked_at = judged = None
     if every is not None:
         looked_at = every if select is None else every.subset(selected_images(select, len(every), "--select"))
+        if labels is not None:
+            looked_at = with_labels(looked_at, labels)
         if evaluate is not None:
             judged = every.subset(selected_images(evaluate, len(every), "--evaluate"))
+            if labels is not None:
+                judged = with_labels(judged, labels)
             if judged.labels is None:
                 raise InputError("--evaluate measures accuracy, and the images have no labels (--labels)")
     model = resolve_model(network, weights)

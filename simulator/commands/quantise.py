@@ -104,7 +104,7 @@ def quantise(
     with output_folder(out.parent):
         found = subject(network, weights, calibration, labels, select, evaluate)
         if size is not None:
-            mean = mean_bits_for(found.model.module, request.layers, 8 * size)
+            mean = min(mean_bits_for(found.model.module, request.layers, 8 * size), max(request.widths))
             request = dataclasses.replace(request, mean_bits=int(mean) if scheme == "fixed" else mean)
         command = command_line(context, _PATHS)
         about = {"command": command, "network": network_name(network), **found.origin, **made_by()}
@@ -128,7 +128,7 @@ def _parsed_widths(text: str) -> tuple[int, ...]:
 def _run(found: Subject, request: "QuantisationRequest", out: Path, about: dict[str, Any], norms: bool) -> None:
     from simulator.machine.kernels import WIDTH_INDEX_BITS
     from simulator.pruning.static.fine_tuning import accuracy
-    from simulator.pruning.static.quantisation.quantise import overhead_bits, size_bits
+    from simulator.pruning.static.quantisation.quantise import layers_left, overhead_bits, size_bits
     from simulator.pruning.static.quantisation.quantise import quantise as run
     from simulator.pruning.static.storage import save_network
 
@@ -157,6 +157,8 @@ def _run(found: Subject, request: "QuantisationRequest", out: Path, about: dict[
     ):
         sizes.add_row(label, f"{bits / _MIB_BITS:.3f}")
     print_table(text, sizes)
+    if left := layers_left(found.model.module):
+        text.print(f"not quantised, of a kind that is not: {printable(', '.join(left))}", soft_wrap=True)
     for what, value in measurements.items():
         text.print(f"top-1 {what}: {percent_text(value)}")
     text.print(f"Written to {' and '.join(map(str, written))}. {next_step(found, written)}", soft_wrap=True)

@@ -153,7 +153,8 @@ def _request(
     for key, value in given.items():
         if value != defaults[key]:
             raise InputError(
-                f"{key} is {value!r}, but without epsilon nothing is pruned; give epsilon=0 to prune only zeros"
+                f"{key} {'x'.join(map(str, value)) if isinstance(value, tuple) else value} is given, but without "
+                "epsilon nothing is pruned; epsilon 0 prunes only zeros"
             )
     return None
 

@@ -51,6 +51,12 @@ class Preprocessing:
         if min(self.crop) < 1 or (self.resize is not None and self.resize < min(self.crop)):
             raise InputError(f"preprocessing: cannot cut {self.crop} from a short side of {self.resize}")
 
+    def __str__(self) -> str:
+        """In words: `short side to 256, centre 224x224, RGB, (pixel - [0.0]) * [1.0]`."""
+        size = "size kept" if self.resize is None else f"short side to {self.resize}"
+        mean, scale = ([float(f"{value:.4g}") for value in values] for values in (self.mean, self.scale))
+        return f"{size}, centre {self.crop[0]}x{self.crop[1]}, {self.channel_order}, (pixel - {mean}) * {scale}"
+
     def apply(self, image: Image.Image, name: str = "image") -> Tensor:
         """Return the input as float32 [C, H, W]. Raises InputError naming an image smaller than the crop."""
         image = image.convert("L" if self.channel_order == "L" else "RGB")
@@ -146,9 +152,10 @@ def open_images(
 ) -> ImageSet:
     """Return the images of a folder (searched recursively), an uncompressed .tar, or an .npz, sorted by name.
 
-    An .npz holds either `images` (uint8 [n, H, W, 3]) and `labels`, or `jpeg` (all files in a row), `offset` (n + 1)
-    and `label`. `labels` is a TSV or CSV file with columns `file` and `class_index`, or two columns without a header;
-    rows for other files are ignored. `select` keeps these positions, then `limit` the first so many.
+    An .npz holds either `images` (uint8 [n, H, W, 3], or [n, H, W] for grey) and `labels`, or `jpeg` (all files in a
+    row), `offset` (n + 1) and `label`. `labels` is a TSV or CSV file with columns `file` and `class_index`, or two
+    columns without a header; rows for other files are ignored. `select` keeps these positions, then `limit` the first
+    so many.
     Raises InputError for a missing or empty source and for images without a label.
     """
     path = Path(path)
@@ -162,12 +169,10 @@ def open_images(
         images = _open_tar(path)
     if not len(images):
         raise InputError(f"{path}: holds no images, expected {', '.join(EXTENSIONS)}")
-    if labels is not None:
-        if path.suffix == ".npz":
-            raise InputError(f"{labels}: labels file given, but {path} carries its own labels")
-        images = _with_labels(images, Path(labels))
     if select is not None:
         images = images.subset(select)
+    if labels is not None:
+        images = with_labels(images, labels)
     if limit is not None:
         if limit < 1:
             raise InputError(f"{path}: limit is {limit}, expected at least 1 image")
@@ -238,8 +243,13 @@ def _open_npz(path: Path) -> ImageSet:
 
 
 def _pixel_arrays(path: Path, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64] | None) -> ImageSet:
-    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3:
-        raise InputError(f"{path}: images is {pixels.dtype} {list(pixels.shape)}, expected uint8 [n, H, W, 3]")
+    grey = pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[3] == 1)
+    if pixels.dtype != np.uint8 or not (grey or (pixels.ndim == 4 and pixels.shape[3] == 3)):
+        raise InputError(
+            f"{path}: images is {pixels.dtype} {list(pixels.shape)}, expected uint8 [n, H, W, 3], or [n, H, W] for grey"
+        )
+    if grey:
+        pixels = pixels.reshape(pixels.shape[:3])
     count = len(pixels)
     digest = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
     names = tuple(f"{i:06d}" for i in range(count))
@@ -304,8 +314,14 @@ def _read_labels(path: Path) -> dict[str, int]:
     return found
 
 
-def _with_labels(images: ImageSet, path: Path) -> ImageSet:
-    """Match rows to images by path, else by bare file name, and return the images with their labels."""
+def with_labels(images: ImageSet, file: str | Path) -> ImageSet:
+    """The images with the labels of a file, whose rows are matched by path, else by bare file name.
+
+    Raises InputError for an image without a row, for a file that cannot be read, and for images that have labels.
+    """
+    path = Path(file)
+    if images.source.endswith(".npz"):
+        raise InputError(f"{path}: labels file given, but {images.source} carries its own labels")
     by_name = _read_labels(path)
     matched = [by_name.get(name, by_name.get(PurePosixPath(name).name)) for name in images.names]
     missing = [name for name, label in zip(images.names, matched, strict=True) if label is None]

@@ -34,8 +34,8 @@ class PruningRequest:
             if value not in allowed:
                 raise InputError(f"{key} '{value}', expected {', '.join(allowed[:-1])} or {allowed[-1]}")
         if (self.granularity == "tile") != (self.tile is not None):
-            found = "no tile" if self.tile is None else f"tile {self.tile}"
-            raise InputError(f"granularity '{self.granularity}' with {found}; a tile (rows, columns) belongs to 'tile'")
+            found = "no size of a tile" if self.tile is None else f"tile {'x'.join(map(str, self.tile))}"
+            raise InputError(f"granularity {self.granularity} with {found}; expected one with granularity tile alone")
         if self.tile is not None and (len(self.tile) != 2 or min(self.tile) < 1):
             raise InputError(f"tile {self.tile}, expected (rows, columns), both at least 1")
         by_layer = self.epsilon.items() if isinstance(self.epsilon, Mapping) else [("", self.epsilon)]

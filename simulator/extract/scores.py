@@ -14,14 +14,18 @@ Labels = Sequence[int] | npt.NDArray[Any]
 
 
 def logits_of(result: Any, images: int) -> torch.Tensor | None:
-    """The logits [images, classes] among a network's results: the first tensor, or the one named "logits" or "out"."""
+    """The logits [images, classes] among a network's results: the first tensor, or the one named "logits" or "out".
+
+    None where that is something else, such as a class for every position.
+    """
     if isinstance(result, Mapping):
         result = next((result[key] for key in ("logits", "out") if key in result), next(iter(result.values()), None))
     elif isinstance(result, list | tuple):
         result = result[0] if result else None
     if not isinstance(result, torch.Tensor) or result.dim() < 2 or not result.is_floating_point():
         return None
-    return result[:images].flatten(1)
+    logits = result[:images].flatten(1)
+    return logits if logits.shape[1] == result.shape[1] else None
 
 
 class Scores:
@@ -55,7 +59,9 @@ class Scores:
             self._agreeing += int((logits.argmax(1) == expected.argmax(1)).sum())
         if self._labels is not None:
             if logits is None:
-                raise InputError("labels: the network's result is not [N, classes], so it has no accuracy")
+                raise InputError(
+                    "labels: the network's result is not [N, classes], so it has no accuracy; record without labels"
+                )
             self._judge(logits, self._labels)
 
     def _judge(self, logits: torch.Tensor, labels: npt.NDArray[Any]) -> None:

@@ -1,6 +1,8 @@
 """Tracing a network: one run on an example, in which every operator is seen and described."""
 
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from simulator.errors import InputError
 from simulator.extract.dispatch import OperatorMode, operator_name
 from simulator.extract.module_stack import ModuleStack
 from simulator.extract.operation import Call, Operation
-from simulator.extract.operators import describe
+from simulator.extract.operators import WeightsError, describe
 from simulator.extract.raw_graph import RawGraph, RawOperator, operand, output_layout, side_layout
 from simulator.extract.views import (
     COPY_INTO,
@@ -52,15 +54,34 @@ def trace_graph(model: nn.Module, example: torch.Tensor, name: str) -> RawGraph:
             result = model(example)
     except InputError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"network '{name}' fails on an input of shape {list(example.shape)}: {reason}") from error
+    except Exception as error:  # the user's forward pass may raise anything
+        problem = f"network '{name}' fails on an input of shape {list(example.shape)}"
+        raise InputError(f"{problem}: {_reason(error)}{_place(error)}") from error
     finally:
         clear_caches()
     if not tracer.graph.operators:
         raise InputError(f"network '{name}' runs no operator on its input")
     tracer.finish(result)
     return tracer.graph
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, with the kind of error where its words alone say little (a KeyError's are a key)."""
+    words = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, RuntimeError | ValueError | TypeError | IndexError) and words:
+        return words
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _place(error: Exception) -> str:
+    """Where in the network's own code, that of neither PyTorch nor this package, an error came up."""
+    own = (Path(torch.__file__).parent, Path(__file__).parents[1])
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and not any(Path(frame.filename).is_relative_to(path) for path in own)
+    ]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
 class _Tracer(OperatorMode):  # type: ignore[no-untyped-call]
@@ -154,6 +175,11 @@ class _Tracer(OperatorMode):  # type: ignore[no-untyped-call]
                 return
             operation = describe(Call(name, arguments, seen, tuple(outputs[0].shape)), func)
             operator = self._operator(position, operation, outputs)
+        except WeightsError as weights:
+            problem = (
+                f"multiplies by weights {list(weights.shape)}, which is not modelled (as recurrent layers are not)"
+            )
+            raise self._error(name, problem) from None
         except MixedImagesError as mixed:
             problem = "combines the images of a batch, so that nothing can be recorded per image"
             error = mixed.args[0] if mixed.args else self._error(name, problem)

@@ -57,8 +57,13 @@ def check_pruning(trace: Trace, pruning: DynamicPruning, unit: PruningUnit) -> N
         if found != expected:
             raise InputError(
                 f"trace '{trace.name}' was recorded with pruning {key} {found}, but the accelerator's pruning.{key} is "
-                f"{expected}; make them equal"
+                f"{expected}; make them equal, in its file or by --set pruning.{key}={_as_set(found)}"
             )
+
+
+def _as_set(value: object) -> str:
+    """A setting as `--set` takes it."""
+    return "[" + ",".join(map(str, value)) + "]" if isinstance(value, tuple) else str(value)
 
 
 def _abilities(recorded: RecordedPruning, unit: PruningUnit) -> list[tuple[str, object, object]]:

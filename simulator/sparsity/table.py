@@ -36,7 +36,7 @@ def sparsity(
     word_bits: int = 16,
     progress: Callable[[int, int], None] | None = None,
 ) -> "pd.DataFrame":
-    """The zeros of every layer's feature maps, as means over images.
+    """The zeros of every layer's feature maps, as means over images, longest_run as their longest.
 
     operand: "ifm" looks at the (first) IFM of each layer with MACs, "ofm" at what each layer writes. tile: rows and
     columns of a tile. Columns: layer, operator, channels, height, width; `zero_…` for every granularity (`zero_shares`:
@@ -64,6 +64,7 @@ def sparsity(
         if (tensor, shape) not in seen:
             per_image = [_measured(trace.nonzero(tensor, image, shape), tile, word_bits) for image in chosen]
             mean = {key: float(np.mean([of[key] for of in per_image])) for key in per_image[0]}
+            mean["longest_run"] = float(max(of["longest_run"] for of in per_image))
             seen[tensor, shape] = _with_ratios(mean, shape, word_bits)
         rows.append({**_head(layer, shape), **seen[tensor, shape], "kernel_zero": _kernel_zero(trace, layer)})
         if progress is not None:

@@ -146,9 +146,37 @@ def test_shapes_only(run: Run, workshop: Path) -> None:
     assert sum(layer.macs for layer in trace.layers) == 349_151_936
     assert run("extract", "own_net:build", "--shapes-only", "--name", "own", "--out", "own").code == 0
     assert load_trace("own.trace.safetensors").layers[0].ifm == (3, 16, 16)
-    for option in (["--images", "photos"], ["--weights", "w.pt"], ["--epsilon", "0"]):
+    for option in (["--images", "photos"], ["--epsilon", "0"]):
         found = run("extract", "own_net:build", "--shapes-only", "--out", "x", *option).mistake()
         assert found.startswith(f"{option[0]} does not go with --shapes-only")
+
+
+def test_sizes_of_a_pruned_network(run: Run, workshop: Path) -> None:
+    assert run("prune", "own_net:build", "--criterion", "l1", "--budget", "macs 0.6", "--out", "small").code == 0
+    assert (
+        run("extract", "own_net:build", "--weights", "small.safetensors", "--shapes-only", "--out", "small").code == 0
+    )
+    found = load_trace("small.trace.safetensors").layers
+    assert found[0].ofm[0] < 8
+    assert found[1].kernel == (found[1].ofm[0], found[0].ofm[0], 3, 3)
+
+
+def test_labels_are_needed_for_the_images_chosen_alone(run: Run, workshop: Path) -> None:
+    Path("two.tsv").write_text("1.png\t3\n2.png\t4\n", encoding="utf-8")
+    common = ("extract", "own_net:build", "--images", "photos", "--labels", "two.tsv", "--out", "own")
+    assert run(*common, "--select", "1:3").code == 0
+    assert "no label for image 0.png (2 of 4 images have none)" in run(*common).mistake()
+
+
+def test_what_to_simulate_with_follows_from_the_recording(run: Run, workshop: Path) -> None:
+    """The command that is printed runs as it stands."""
+    Path("epsilons.json").write_text(json.dumps({"0": [0.1] * 8}), encoding="utf-8")
+    for options in (["--epsilon", "0.1"], ["--epsilon", "epsilons.json"], ["--epsilon", "0.1", "--rule", "90%"]):
+        ran = run("extract", "own_net:build", "--images", "photos", *options, "--out", "own")
+        [line] = [line for line in ran.out.splitlines() if line.startswith("  fmapsim simulate")]
+        assert "--pruning dynamic" in line
+        assert run(*line.split()[1:], "--no-figures").code == 0, line
+    assert "short side to 16, centre 16x16, RGB, (pixel - [123.7, 116.3, 103.5])" in " ".join(ran.out.split())
 
 
 def test_random_weights_are_said_to_be_random(run: Run, workshop: Path) -> None:

@@ -92,6 +92,11 @@ def test_labels_that_do_not_fit(tmp_path, labels, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_labels_of_a_network_that_classifies_positions():
+    with pytest.raises(InputError, match=r"not \[N, classes\], so it has no accuracy; record without labels"):
+        extract(Chosen(lambda y: y[:, :, None].expand(-1, -1, 3)), images_of(RANKINGS, 7), name="net", labels=[0] * 4)
+
+
 def test_labels_without_logits():
     with pytest.raises(InputError, match=r"not \[N, classes\], so it has no accuracy"):
         extract(Chosen(lambda y: y.argmax(1)), images_of(RANKINGS, 7), name="net", labels=[0] * 4)

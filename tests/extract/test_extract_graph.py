@@ -492,6 +492,15 @@ def test_tensors_made_under_inference_mode_give_the_same_graph():
             r"fails on an input of shape \[2, 3, 4, 4\]",
         ),
         (Functional(lambda net, x: x), "runs no operator"),
+        (
+            Functional(lambda net, x: net.missing(x)),
+            r"on an input of shape \[2, 3, 4, 4\]: AttributeError: .*'missing' \(test_extract_graph.py, line \d+\)",
+        ),
+        (Functional(lambda net, x: {}["logits"]), r"KeyError: 'logits' \(test_extract_graph.py, line \d+\)"),
+        (
+            Functional(lambda net, x: net.lstm(x.flatten(2))[0], lstm=nn.LSTM(16, 8)),
+            r"weights \[32, 16\], which is not modelled \(as recurrent layers are not\)",
+        ),
     ],
 )
 def test_networks_that_cannot_be_recorded(net, message):

@@ -101,6 +101,14 @@ def test_npz_of_pixels(tmp_path: Path) -> None:
     assert torch.equal(images.load(3, RAW), torch.from_numpy(data[3]).permute(2, 0, 1).float())
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 4), (3, 4, 4, 1)])
+def test_npz_of_grey_pixels(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    data = np.arange(48, dtype=np.uint8).reshape(shape)
+    np.savez(tmp_path / "grey.npz", images=data)
+    loaded = open_images(tmp_path / "grey.npz").load(1, Preprocessing(None, (4, 4), "L", (0.0,), (1.0,)))
+    np.testing.assert_array_equal(loaded.numpy().ravel(), np.arange(16, 32))
+
+
 def test_npz_of_jpeg_files(tmp_path: Path) -> None:
     data = [encoded(pixels(i, 8, 8), "JPEG") for i in range(3)]
     offset = np.cumsum([0, *map(len, data)])

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,9 @@ Widths = Mapping[str, int]
 """Units kept, by group name; groups that are not named keep all."""
 
 Cost = Callable[[Widths], float]
+
+_TRANSPOSED = nn.ConvTranspose2d
+"""Counted, though nothing of it is cut."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,10 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
 
 @dataclass(frozen=True)
 class _Size:
-    """A convolution or linear layer: its channels, kernel positions times output positions, and what a weight costs."""
+    """A convolution or linear layer: its channels, kernel positions times output positions, and what a weight costs.
+
+    positions: where a kernel is applied: at each output, of a transposed convolution at each input.
+    """
 
     outputs: int
     inputs: int
@@ -74,23 +79,24 @@ def _layer_sizes(model: nn.Module, input_shape: tuple[int, int, int]) -> dict[st
     shapes = shared_copy(model).to("meta")
     found: dict[str, _Size] = {}
 
-    def record(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def hook(module: nn.Module, _: Any, written: Tensor) -> None:
+    def record(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(module: nn.Module, read: tuple[Tensor, ...], written: Tensor) -> None:
             bias = 0 if module.bias is None else 1
             earlier = found[name].positions if name in found else 0
             if isinstance(module, nn.Linear):
                 positions = math.prod(written.shape[1:-1])
                 found[name] = _Size(module.out_features, module.in_features, 1, 1, positions + earlier, bias, False)
                 return
-            assert isinstance(module, nn.Conv1d | nn.Conv2d)
-            kernel, positions = math.prod(module.kernel_size), math.prod(written.shape[2:])
+            assert isinstance(module, nn.Conv1d | nn.Conv2d | _TRANSPOSED)
+            at = read[0] if isinstance(module, _TRANSPOSED) else written
+            kernel, positions = math.prod(module.kernel_size), math.prod(at.shape[2:])
             sizes = (module.out_channels, module.in_channels, module.groups, kernel, positions + earlier, bias)
             found[name] = _Size(*sizes, is_depthwise(module))
 
         return hook
 
     for name, module in shapes.named_modules():
-        if isinstance(module, LAYERS):
+        if isinstance(module, (*LAYERS, _TRANSPOSED)):
             module.register_forward_hook(record(name))
     parameter = next(shapes.parameters(), torch.empty(0))
     with torch.no_grad():

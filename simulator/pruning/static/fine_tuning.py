@@ -1,5 +1,6 @@
 """After the cut: batch norm statistics estimated anew, and training on."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -49,7 +50,9 @@ def re_estimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
 class Recipe:
     """How to train on: SGD with Nesterov momentum and one cosine cycle over all steps.
 
-    label_smoothing: as in the cross entropy's definition, 0 for none.
+    label_smoothing: as in the cross entropy's definition, 0 for none. clip_norm: what the norm of all gradients is cut
+    down to (Pascanu, Mikolov and Bengio, ICML 2013), infinite for never: without batch norms to hold them, the first
+    steps after a deep cut would throw a network off.
     """
 
     epochs: int = 1
@@ -57,6 +60,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0
+    clip_norm: float = 1.0
 
     def __post_init__(self) -> None:
         if self.epochs < 0 or self.learning_rate <= 0:
@@ -77,7 +81,8 @@ def fine_tune(
     """Trains `model` in place, where its parameters are (CPU or GPU); returns the mean loss of each epoch.
 
     batches: for an epoch's number, what a DataLoader gives: (images, classes). Weights that torch.nn.utils.prune holds
-    at zero stay there. progress gets (epochs done, epochs). The model is in evaluation mode afterwards.
+    at zero stay there. progress gets (epochs done, epochs). The model is in evaluation mode afterwards. Raises
+    InputError when there are no images, or when training diverges.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.SGD(
@@ -100,10 +105,16 @@ def fine_tune(
                 )
                 optimiser.zero_grad()
                 torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
             optimiser.step()
             schedule.step()
             total += float(loss.detach()) * len(images)
             count += len(images)
+            if not math.isfinite(total):
+                raise InputError(
+                    f"fine-tuning: the loss is no longer a number in epoch {epoch + 1}, after {count} images; "
+                    f"the learning rate {recipe.learning_rate:g} is too high for this network"
+                )
         if count == 0:
             raise InputError("fine-tuning: no images")
         losses.append(total / count)

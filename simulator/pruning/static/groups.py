@@ -112,8 +112,11 @@ class Prunable:
                 return group
         if layer in self.blocked:
             raise InputError(f"layer '{layer}' cannot be pruned: {self.blocked[layer]}")
-        known = ", ".join(member.layer for group in self for member in group.producers)
-        raise InputError(f"no layer '{layer}' to prune; the network has {known}")
+        known = [member.layer for group in self for member in group.producers]
+        if known:
+            raise InputError(f"no layer '{layer}' to prune; the network has {', '.join(known)}")
+        reasons = "; ".join(f"'{name}': {reason}" for name, reason in self.blocked.items())
+        raise InputError(f"no layer of the network can be pruned: {reasons}")
 
 
 def example_input(model: nn.Module, input_shape: tuple[int, int, int], images: int = 1) -> Tensor:

@@ -1,5 +1,7 @@
 """Batch norms estimated anew, and training on."""
 
+import math
+
 import pytest
 import torch
 from pruning_networks import Plain, warmed
@@ -45,6 +47,24 @@ def test_training_lowers_the_loss() -> None:
     assert accuracy(model, [(images, classes)]) > before
     assert done[-1] == (12, 12)
     assert not model.training
+
+
+def trained_without_norms(recipe: Recipe) -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, 32), nn.Linear(32, 32), nn.Linear(32, 5))
+    images, classes = 100 * torch.randn(40, 3, 4, 4), torch.arange(40) % 5
+    pairs = list(zip(torch.split(images, 4), torch.split(classes, 4), strict=True))
+    losses = fine_tune(model, lambda _: pairs, recipe, steps_per_epoch=10)
+    assert all(math.isfinite(loss) for loss in losses), losses
+    return model
+
+
+def test_clipped_gradients_hold_a_network_that_would_run_away() -> None:
+    message = r"no longer a number in epoch \d+, after \d+ images; the learning rate 0.01 is too high"
+    with pytest.raises(InputError, match=message):
+        trained_without_norms(Recipe(5, 0.01, clip_norm=math.inf))
+    model = trained_without_norms(Recipe(5, 0.01))
+    assert all(bool(values.isfinite().all()) for values in model.parameters())
 
 
 def test_a_data_loader_will_do() -> None:

@@ -55,6 +55,9 @@ def test_what_cannot_be_cut_is_named_with_the_reason() -> None:
     assert "padded shortcut" in prunable.blocked["stem"]
     with pytest.raises(InputError, match=r"layer 'outer' cannot be pruned: .*padded shortcut"):
         prunable.group_of("outer")
+    only = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
+    with pytest.raises(InputError, match="no layer of the network can be pruned: '0': its channels are the network's"):
+        find_groups(only, (3, 12, 12)).group_of("*")
     with pytest.raises(InputError, match="no layer 'nowhere' to prune; the network has inner"):
         prunable.group_of("nowhere")
 

@@ -17,6 +17,7 @@ from simulator.pruning.static.criteria.criterion import Settings
 from simulator.pruning.static.quantisation.allocation import allocate
 from simulator.pruning.static.quantisation.quantise import (
     QuantisationRequest,
+    layers_left,
     mean_bits_for,
     overhead_bits,
     quantise,
@@ -196,6 +197,7 @@ def test_overhead() -> None:
         ((3, "intra", "log"), "unknown quantiser 'log'"),
         ((2.5, "fixed"), r"scheme fixed: 2\.5 bits, expected a whole number"),
         ((1, "intra", "kmeans", (2, 4)), "a mean of 1 bits is less than the least width, 2"),
+        ((40, "free"), "a mean of 40 bits is more than the largest width, 8"),
         ((3, "intra", "kmeans", (2, 40)), r"widths are \[2, 40\]"),
         ((3, "intra", "kmeans", (2, 4), "l1"), "unknown scores 'l1'"),
     ],
@@ -203,6 +205,12 @@ def test_overhead() -> None:
 def test_bad_requests(arguments: tuple[object, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         QuantisationRequest(*arguments)  # type: ignore[arg-type]
+
+
+def test_layers_of_other_kinds_are_named() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.ConvTranspose2d(4, 2, 2), torch.nn.BatchNorm2d(2))
+    assert layers_left(model) == ["1 (ConvTranspose2d)"]
+    assert layers_left(Plain()) == []
 
 
 def test_what_is_missing() -> None:

@@ -54,6 +54,26 @@ def test_both_counts_of_operations_and_parameters() -> None:
     assert counts.params - counts.params_without_norms == 16
 
 
+def test_transposed_convolutions_cost_what_they_do() -> None:
+    """A budget of a network with one is a share of all that recording it counts."""
+
+    class Upsampled(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(
+                nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 6, 3, padding=1), nn.ReLU(),
+                nn.ConvTranspose2d(6, 5, 2, stride=2),
+            )  # fmt: skip
+
+    model = Upsampled().eval()
+    pruned = prune(model, SHAPE, Request("l1", "uniform", parse_budget("macs 0.7")))
+    for counted, network in ((pruned.before, model), (pruned.after, pruned.model)):
+        layers = extract_shapes(network, SHAPE, name="x").layers
+        assert counted.macs == sum(layer.macs for layer in layers)
+        assert counted.params == sum(values.numel() for values in network.parameters())
+    assert pruned.before.macs - pruned.after.macs > 0
+    assert pruned.after.macs <= 0.7 * pruned.before.macs
+
+
 @pytest.mark.parametrize("structure", ["uniform", "global", "greedy"])
 @pytest.mark.parametrize("budget", ["macs 0.5", "params 0.6", "macs 150k"])
 def test_budgets_are_met_and_not_undercut(structure: StructureName, budget: str) -> None:

@@ -22,7 +22,7 @@ from simulator.errors import InputError
 from simulator.pruning.static.calibration import Calibration
 from simulator.pruning.static.criteria.criterion import Scoring, Settings, filters
 from simulator.pruning.static.criteria.di import channel_scores
-from simulator.pruning.static.groups import Prunable
+from simulator.pruning.static.groups import LAYERS, Prunable
 from simulator.pruning.static.quantisation.allocation import allocate
 from simulator.pruning.static.quantisation.quantisers import quantiser_named, relative_errors
 from simulator.pruning.static.unstructured import layers_of
@@ -62,8 +62,13 @@ class QuantisationRequest:
             raise InputError(f"widths are {list(self.widths)}, expected whole numbers of 1..16")
         if self.scheme == "fixed" and self.mean_bits not in range(1, 17):
             raise InputError(f"scheme fixed: {self.mean_bits:g} bits, expected a whole number of 1..16")
-        if self.mean_bits < min(self.widths) and self.scheme != "fixed":
-            raise InputError(f"a mean of {self.mean_bits:g} bits is less than the least width, {min(self.widths)}")
+        if self.scheme != "fixed":
+            for wrong, what in (
+                (self.mean_bits < min(self.widths), f"less than the least width, {min(self.widths)}"),
+                (self.mean_bits > max(self.widths), f"more than the largest width, {max(self.widths)}"),
+            ):
+                if wrong:
+                    raise InputError(f"a mean of {self.mean_bits:g} bits is {what}")
 
 
 def quantise(model: nn.Module, request: QuantisationRequest, calibration: Calibration | None = None) -> nn.Module:
@@ -88,6 +93,15 @@ def quantise(model: nn.Module, request: QuantisationRequest, calibration: Calibr
             weight.copy_(torch.from_numpy(found).reshape(weight.shape))
         setattr(layer, "kernel_bits", tuple(int(width) for width in bits[name]))  # noqa: B010 (not a parameter)
     return small
+
+
+def layers_left(model: nn.Module) -> list[str]:
+    """Layers with weights that `quantise` cannot quantise, with what they are: `up (ConvTranspose2d)`."""
+    return [
+        f"{name} ({type(module).__name__})"
+        for name, module in model.named_modules()
+        if not isinstance(module, LAYERS) and any(values.dim() > 1 for values in module.parameters(recurse=False))
+    ]
 
 
 def _widths(
