@@ -41,14 +41,17 @@ def network_name(network: str) -> str:
 
 
 def weights_origin(network: str, model: "LoadedModel", weights: Path | None) -> dict[str, Any]:
-    """Which file the parameters came from, or where else."""
+    """Which file the parameters came from, or where else; the command too that made a pruned or quantised network."""
     if model.weights_sha256 is None:
         return {"file": None, "origin": "the module's own" if ":" in network else "random, from a fixed seed"}
     if weights is None:
         from simulator.extract.node_list import weights_beside
 
         weights = weights_beside(network)
-    return {"file": file_name(weights), "sha256": model.weights_sha256}
+    from simulator.extract.resized import pruned_metadata
+
+    made = (pruned_metadata(weights) or {}).get("command")
+    return {"file": file_name(weights), "sha256": model.weights_sha256, **({"command": made} if made else {})}
 
 
 def images_origin(images: "ImageSet", labels: Path | None, select: str | None) -> dict[str, Any]:

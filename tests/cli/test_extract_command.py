@@ -153,9 +153,12 @@ def test_shapes_only(run: Run, workshop: Path) -> None:
 
 def test_sizes_of_a_pruned_network(run: Run, workshop: Path) -> None:
     assert run("prune", "own_net:build", "--criterion", "l1", "--budget", "macs 0.6", "--out", "small").code == 0
-    assert (
-        run("extract", "own_net:build", "--weights", "small.safetensors", "--shapes-only", "--out", "small").code == 0
-    )
+    common = ("extract", "own_net:build", "--weights", "small.safetensors", "--out", "small")
+    assert run(*common, "--images", "photos").code == 0
+    weights = load_trace("small.trace.safetensors").provenance["weights"]
+    assert isinstance(weights, dict)
+    assert weights["command"].startswith("fmapsim prune own_net:build --out small --criterion l1"), weights
+    assert run(*common, "--shapes-only").code == 0
     found = load_trace("small.trace.safetensors").layers
     assert found[0].ofm[0] < 8
     assert found[1].kernel == (found[1].ofm[0], found[0].ofm[0], 3, 3)
