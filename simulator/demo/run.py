@@ -71,10 +71,11 @@ def run_demo(
     rows = _simulate(variants, images, out, console)
     console.print(table(rows))
     console.print(
-        f"Accuracy on {len(data.test_labels)} test images, costs as means over {images} of them, changes to dense."
-        "\n[bold]static[/]: half of the expanded channels are cut away. [bold]dynamic[/]: feature maps whose values "
-        "all lie within epsilon of zero (epsilon times the layer's mean channel maximum) are neither stored nor loaded "
-        "nor multiplied."
+        f"Accuracy on {len(data.test_labels)} test images, costs as means over {images} of them, changes to dense.\n"
+        "[bold]dense[/]: nothing pruned, with the zeros that it has. [bold]static[/]: half of the expanded channels "
+        "are cut away. [bold]dynamic[/]: feature maps whose values all lie within epsilon of zero (epsilon times the "
+        "layer's mean channel maximum) are neither stored nor loaded nor multiplied. Their flags take bytes too: where "
+        f"few maps are flagged, more than they save. One image is {100 / len(data.test_labels):.1f} points of accuracy."
     )
     console.print(f"Traces, reports and figures: {out}/  ({time.monotonic() - start:.0f} s)")
     return rows
