@@ -1,5 +1,6 @@
 """`fmapsim simulate`: what a trace costs on an accelerator."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -116,6 +117,8 @@ def simulate(
             workers=workers or _workers(found, chosen, batch),
             timeline=timeline,
         )
+        origin = _origin(trace, found)
+        reports = {name: replace(report, meta={**report.meta, **origin}) for name, report in reports.items()}
         report = list(reports.values())[-1]
         written = _write(reports, out, figures, hardware, changes)
     text = console(stderr=as_json)
@@ -128,6 +131,20 @@ def simulate(
 
         baseline = {BASELINE: report_json(reports[BASELINE])} if dynamic else {}
         print_json(report_json(report) | baseline)
+
+
+def _origin(argument: str, trace: "Trace") -> dict[str, str]:
+    """What a report keeps of its trace so that the run can be made again.
+
+    trace_reference: the name that was given, or the file's whole path; trace_sha256: of its content.
+    """
+    from simulator.study.inputs import content_sha256
+
+    path = Path(argument)
+    return {
+        "trace_reference": str(path.resolve()) if path.is_file() else argument,
+        "trace_sha256": content_sha256(trace),
+    }
 
 
 def _run(
