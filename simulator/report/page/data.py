@@ -13,6 +13,7 @@ from simulator.report.figures.style import subject
 from simulator.report.figures.totals import COMPONENTS
 from simulator.report.page.colours import class_of
 from simulator.report.page.command import simulate_command
+from simulator.report.page.labels import LABELS, in_order
 from simulator.report.report import Report
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def page_data(reports: Mapping[str, Report], accelerator_file: str | None = None
         "title": subject(reports),
         "layers": names,
         "short_names": short_names(names),
+        "labels": LABELS,
         "figures": _figures(reports.values()),
         "runs": [_run(name, report) for name, report in reports.items()],
         "accelerator_file": accelerator_file,
@@ -61,7 +63,7 @@ def _run(name: str, report: Report) -> dict[str, Any]:
     return {
         "name": name,
         "meta": dict(report.meta),
-        "totals": {key: _number(value) for key, value in report.totals.items()},
+        "totals": in_order({key: _number(value) for key, value in report.totals.items()}),
         "layers": layers,
         "values": values,
         "traffic": _by_layer(report.traffic, order, ["level", "operand", "direction"], "bytes"),
