@@ -15,6 +15,7 @@ from simulator.commands.quantities import (
     significant,
 )
 from simulator.commands.terminal import printable, table
+from simulator.report.zero_products import zero_products_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,7 +37,7 @@ _TOTALS: tuple[tuple[str, str, Show], ...] = (
     ("    before layers", "overhead_cycles", cycles_text),
     ("time", "seconds", seconds_text),
     ("frames per second", "frames_per_second", significant),
-    ("array utilisation", "utilisation", percent_text),
+    ("utilisation, of all cycles", "utilisation", percent_text),
     ("MACs, dense", "macs_dense", macs_text),
     ("  performed", "macs_performed", macs_text),
     ("  gated", "macs_gated", macs_text),
@@ -106,9 +107,12 @@ def component_name(component: str) -> str:
 
 
 def array_text(totals: Mapping[str, float]) -> str:
-    """Where the array's cycles went in one line, the largest share first; empty where it did nothing."""
+    """Where the array's cycles went in one line, the largest share first, and which part of all cycles they are.
+
+    Empty where it did nothing.
+    """
     names = {
-        "ineffectual": "zeros multiplied",
+        "ineffectual": zero_products_name([totals]),
         "bank_conflicts": "bank conflicts",
         "outside": "products outside of the OFM",
     }
@@ -121,7 +125,9 @@ def array_text(totals: Mapping[str, float]) -> str:
     shares = sorted(((value / whole, names.get(name, name)) for name, value in parts.items() if value), reverse=True)
     line = ", ".join(f"{percent_text(share)} {name}" for share, name in shares)
     error = totals["statistical_error_percent"]
-    return f"array cycles: {line}" + (f"; densities alone say {error:+.1f} %" if round(error, 1) else "")
+    return f"array cycles ({percent_text(whole / totals['cycles'])} of all): {line}" + (
+        f"; densities alone say {error:+.1f} %" if round(error, 1) else ""
+    )
 
 
 def _add_row(rows: "Table", label: str, values: Sequence[float], show: Show) -> None:

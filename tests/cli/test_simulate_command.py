@@ -8,6 +8,7 @@ from builders import with_random_maps
 from cli_inputs import Run, tiny_shapes
 
 import simulator
+from simulator.report.figures.per_layer import array_parts
 from simulator.report.save import load_report
 from simulator.trace.records import RecordedPruning
 
@@ -173,10 +174,23 @@ def test_the_summary_says_where_the_arrays_cycles_went(run: Run, trace_file: Pat
     """One line with shares of the array's cycles, the largest first, and how far densities alone would be off."""
     ran = run("simulate", trace_file, "--hardware", "scnn", "--out", tmp_path, "--no-figures")
     totals = load_report(tmp_path).totals
-    line = " ".join(ran.out.split("array cycles: ")[1].split("\n\n")[0].split())
+    line = " ".join(ran.out.split("array cycles ")[1].split("\n\n")[0].split())
     on_array = totals["compute_cycles"] - totals["vector_cycles"]
+    assert line.startswith(f"({100 * on_array / totals['cycles']:.1f} % of all): ")
+    assert "zeros" not in line
     assert f"{100 * totals['array_imbalance_cycles'] / on_array:.1f} % imbalance" in line
     assert line.endswith(f"densities alone say {totals['statistical_error_percent']:+.1f} %"), line
+
+
+@pytest.mark.parametrize(("zeros", "words"), [("gate", "zeros gated"), ("none", "zeros multiplied")])
+def test_zeros_are_gated_where_the_array_gates_them(
+    run: Run, trace_file: Path, tmp_path: Path, zeros: str, words: str
+) -> None:
+    both = f"array.zeros={{ifm: {zeros}, kernel: {zeros}}}"
+    how = ("--hardware", "edge-npu", "--set", both, "--images", "0", "--no-figures")
+    ran = run("simulate", trace_file, *how, "--out", tmp_path)
+    assert words in " ".join(ran.out.split("array cycles")[1].split())
+    assert array_parts([load_report(tmp_path)])[1].name == words
 
 
 def test_a_timeline_is_of_the_first_batch_and_written_on_request(run: Run, trace_file: Path, tmp_path: Path) -> None:

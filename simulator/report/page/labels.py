@@ -1,8 +1,15 @@
 """What the page calls the columns and totals of a report, in the order in which it lists totals: kind by kind."""
 
-from simulator.report.figures.per_layer import ARRAY_PARTS, CYCLE_PARTS
+from collections.abc import Iterable
+
+from simulator.report.figures.per_layer import ARRAY_PARTS, CYCLE_PARTS, Part, array_parts
 from simulator.report.figures.style import OPERAND_NAMES
-from simulator.report.report import VECTOR
+from simulator.report.report import VECTOR, Report
+
+
+def _array_labels(parts: Iterable[Part]) -> dict[str, str]:
+    return {part.key: f"array cycles, {part.name}" for part in parts}
+
 
 LABELS: dict[str, str] = {
     "seconds": "time",
@@ -11,7 +18,7 @@ LABELS: dict[str, str] = {
     "cycles": "cycles",
     **{part.key: f"cycles, {part.name}" for part in CYCLE_PARTS},
     "stall_cycles": "cycles, all stalls",
-    **{part.key: f"array cycles, {part.name}" for part in ARRAY_PARTS},
+    **_array_labels(ARRAY_PARTS),
     f"{VECTOR}_cycles": "vector unit cycles",
     "statistical_cycles": "compute cycles that densities alone let expect",
     "statistical_error_percent": "error of densities alone",
@@ -48,6 +55,11 @@ LABELS: dict[str, str] = {
     "frames": "frames at once",
     "tiles": "tile steps",
 }
+
+
+def labels(reports: Iterable[Report]) -> dict[str, str]:
+    """`LABELS`, with the name that fits what the arrays of these reports do with zeros."""
+    return LABELS | _array_labels(array_parts(reports))
 
 
 def in_order(totals: dict[str, float | int]) -> dict[str, float | int]:
