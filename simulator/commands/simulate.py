@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from simulator.commands.arguments import available_cores, output_folder, parsed_overrides
-from simulator.commands.summary import array_text, heaviest_layers, pruning_text, spread_table, totals_table
+from simulator.commands.summary import array_text, bound_text, heaviest_layers, pruning_text, spread_table, totals_table
 from simulator.commands.terminal import console, print_json, print_table, printable, progress
 from simulator.commands.trace import accuracy_text
 from simulator.errors import InputError
@@ -232,8 +232,13 @@ def _summarise(reports: "dict[str, Report]", trace: "Trace", text: "Console") ->
         text.print(f"note: {note}")
     text.print()
     print_table(text, totals_table(reports))
+    text.print()
+    for name, each in reports.items():
+        of = f"{name} " if len(reports) > 1 else ""
+        if bound := bound_text(each):
+            text.print(f"{of}bound by: {bound} of the cycles")
     if where := array_text(report.totals):
-        text.print(f"\n{where}")
+        text.print(where)
     if len(report.images) > 1:
         text.print(f"\nSpread over {len(report.images)} {'images' if report.meta['batch'] == 1 else 'batches'}:")
         print_table(text, spread_table(reports))

@@ -130,6 +130,13 @@ def array_text(totals: Mapping[str, float]) -> str:
     )
 
 
+def bound_text(report: "Report") -> str:
+    """What bounds the layers, by their share of the cycles: `DRAM 62.0 %, array 30.1 %, overhead 7.9 %`."""
+    from simulator.report.bound import bound_shares
+
+    return ", ".join(f"{resource} {percent_text(share)}" for resource, share in bound_shares(report.layers).items())
+
+
 def _add_row(rows: "Table", label: str, values: Sequence[float], show: Show) -> None:
     if label.startswith(" ") and not any(values):
         return

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,8 @@ def test_the_summary_shows_the_totals(run: Run, trace_file: Path, tmp_path: Path
     assert row(ran.out, "cycles ") == [f"{totals['cycles']:,.0f}"]
     assert row(ran.out, "DRAM traffic") == [f"{totals['dram_bytes'] / 1000:.2f}", "kB"]
     assert "block[0]" in ran.out
+    shares = re.findall(r"([\d.]+) %", ran.out.split("bound by: ")[1].split(" of the cycles")[0])
+    assert sum(map(float, shares)) == pytest.approx(100, abs=0.2)
     assert f"Written to {tmp_path}: report.json, 6 tables (.parquet), accelerator.yaml" in ran.out
     assert max(map(len, ran.out.split("Written to")[0].splitlines())) <= 80
 
