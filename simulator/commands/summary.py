@@ -14,7 +14,7 @@ from simulator.commands.quantities import (
     seconds_text,
     significant,
 )
-from simulator.commands.terminal import printable, table
+from simulator.commands.terminal import layer_cell, printable, table
 from simulator.report.zero_products import zero_products_name
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def heaviest_layers(reports: "Mapping[str, Report]", count: int) -> "Table":
             values = [layer["dram_bytes"], second["dram_bytes"][name]]
             cycles = [layer["cycles"], second["cycles"][name]]
             rows.add_row(
-                printable(name),
+                layer_cell(name),
                 *map(bytes_text, values),
                 change_text(values[1], values[0]),
                 cycles_text(cycles[1]),
@@ -170,7 +170,7 @@ def heaviest_layers(reports: "Mapping[str, Report]", count: int) -> "Table":
     rows = table(["layer"], ["DRAM", "of all", "cycles", "utilisation", "energy"])
     for layer in layers.to_dict("records"):
         rows.add_row(
-            printable(layer["layer"]),
+            layer_cell(layer["layer"]),
             bytes_text(layer["dram_bytes"]),
             percent_text(layer["dram_bytes"] / total if total else 0.0),
             cycles_text(layer["cycles"]),
@@ -208,7 +208,7 @@ def overview_table(reports: "Mapping[str, Report]") -> "Table":
         ("energy_pj", energy_text),
         ("macs_performed", macs_text),
     )
-    rows = table(["report"], ["DRAM", "cycles", "time", "energy", "MACs", "top-1"], leading=1)
+    rows = table(["report"], ["DRAM", "cycles", "time", "energy", "MACs performed", "top-1"], leading=1)
     base = next(iter(reports.values())).totals
     for name, report in reports.items():
         top1 = (report.meta.get("accuracy") or {}).get("top1")
@@ -222,37 +222,25 @@ def overview_table(reports: "Mapping[str, Report]") -> "Table":
     return rows
 
 
-def layers_table(names: Sequence[str], rows_of_layers: Iterable[Mapping[str, float]], quantity: str) -> "Table":
-    """One quantity by layer: a column per report, the difference of the last to the first, and its change."""
+def layers_table(
+    names: Sequence[str], layers: Iterable[Mapping[str, Any]], changes: Iterable[Mapping[str, Any]], quantity: str
+) -> "Table":
+    """One quantity by layer: a column per report, the change from the first to the last, and why.
+
+    layers, changes: rows of `compare_layers` and `layer_changes`, which are in the same order. Behind the change: the
+    layer's share of the network's difference, and what bounds it, before and after where that differs.
+    """
     show = _QUANTITIES.get(quantity, cycles_text)
-    rows = table(["layer"], [*map(printable, names), "difference", "change"])
-    for layer in rows_of_layers:
+    change = points_text if show is percent_text else change_text
+    rows = table(["layer"], [*map(printable, names), "change", "share", "bound"])
+    for layer, changed in zip(layers, changes, strict=True):
         values = [layer[name] for name in names]
-        difference = layer["difference"]
+        before, after = (changed[f"bound_{when}"] or "-" for when in ("before", "after"))
         rows.add_row(
-            printable(str(layer["layer"])),
+            layer_cell(str(layer["layer"])),
             *map(show, values),
-            _signed(difference, show),
-            change_text(values[-1], values[0]),
-        )
-    return rows
-
-
-def changes_table(changes: Iterable[Mapping[str, Any]]) -> "Table":
-    """Differences of layers in bytes, cycles and energy, their share of the network's, and what bounds them."""
-    rows = table(["layer"], ["DRAM", "cycles", "energy", "share", "bound"])
-    for layer in changes:
-        before, after = (layer[f"bound_{when}"] or "-" for when in ("before", "after"))
-        rows.add_row(
-            printable(str(layer["layer"])),
-            _signed(layer["dram_bytes"], bytes_text),
-            _signed(layer["cycles"], cycles_text),
-            _signed(layer["energy_pj"], energy_text),
-            percent_text(layer["share"]),
+            change(values[-1], values[0]),
+            percent_text(changed["share"]),
             after if before == after else f"{before} → {after}",
         )
     return rows
-
-
-def _signed(difference: float, show: Show) -> str:
-    return f"{'+' if difference > 0 else ''}{show(difference)}"

@@ -147,7 +147,9 @@ def test_reports_that_are_none(run: Run, trace_file: Path, tmp_path: Path) -> No
     run("simulate", trace_file, "--hardware", "scnn", "--out", tmp_path / "b", "--no-figures")
     for quantity in ("bytes", "operator", "tiling", "layer"):
         found = run(*compare, tmp_path / "b", "--layers", "--quantity", quantity).mistake()
-        assert f"--quantity: found '{quantity}', expected one of: macs_dense, " in found
+        assert f"--quantity: found '{quantity}', expected one of dram_bytes, cycles, energy_pj, " in found
+        assert "layers.parquet (docs/reading-reports.md)" in found
+        assert len(found) < 250
     (tmp_path / "b" / "layers.parquet").write_bytes(b"PAR1")
     assert "damaged report" in run(*compare, tmp_path / "b").mistake()
 
