@@ -129,10 +129,25 @@ def test_an_output_folder_that_cannot_be(run: Run, trace_file: Path, tmp_path: P
 
 
 def test_a_baseline_folder_that_cannot_be(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    common = ("simulate", trace_file, "--hardware", "eyeriss", "--out", tmp_path, "--no-figures")
+    run(*common)
     (tmp_path / "baseline").write_text("in the way", encoding="utf-8")
-    found = run("simulate", trace_file, "--hardware", "eyeriss", "--out", tmp_path, "--pruning", "dynamic").mistake()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    found = run(*common, "--pruning", "dynamic").mistake()
     assert found.startswith(f"{tmp_path / 'baseline'}: cannot be written")
-    assert [path.name for path in tmp_path.iterdir()] == ["baseline"]
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_of_other_things_is_left_alone(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    """Photos and a user's own accelerator file are no report; a study's folder is none either, and the other way."""
+    for name in ("accelerator.yaml", "a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).write_text("mine", encoding="utf-8")
+    study = tmp_path.parent / f"{tmp_path.name}.yaml"
+    for command in (("simulate", trace_file, "--hardware", "eyeriss"), ("study", "run", study)):
+        found = run(*command, "--out", tmp_path).mistake()
+        assert found.startswith(f"--out {tmp_path}: holds other files (a.jpg, accelerator.yaml, b.jpg and 1 more)")
+    assert {path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"mine"}
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_reports_that_are_none(run: Run, trace_file: Path, tmp_path: Path) -> None:

@@ -102,6 +102,21 @@ def test_a_run_without_pruning_removes_the_baseline_of_an_earlier_one(
     (tmp_path / "baseline" / "notes.txt").touch()
     run(*common)
     assert written(tmp_path) == {"report.json", ACCELERATOR, "baseline/notes.txt"} | TABLES
+    (tmp_path / "baseline" / "notes.txt").unlink()
+    run(*common, "--pruning", "dynamic")
+    run("report", tmp_path)
+    assert "without the earlier run's report.html" in run(*common).out
+    assert written(tmp_path) == {"report.json", ACCELERATOR} | TABLES
+    assert not (tmp_path / "baseline").exists()
+
+
+def test_a_report_that_was_cut_off_is_written_again(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    """Killed between the tables and report.json, which goes first: what is left is still a report's folder."""
+    common = ("simulate", trace_file, "--hardware", "edge-npu", "--out", tmp_path, "--no-figures")
+    run(*common)
+    (tmp_path / "report.json").unlink()
+    assert run(*common).code == 0
+    assert written(tmp_path) == {"report.json", ACCELERATOR} | TABLES
 
 
 def test_json_is_alone_on_stdout(run: Run, trace_file: Path, tmp_path: Path) -> None:
@@ -148,7 +163,8 @@ def test_epsilon_must_be_the_recordings(run: Run, tmp_path: Path) -> None:
     ran = run(*common, "--epsilon", "0.1", "--out", tmp_path / "out")
     assert "dynamic pruning with epsilon 0.1" in ran.out
     assert "note: the baseline is the same recording" in ran.out
-    assert "recorded with epsilon 0.1, not epsilon 0.2" in run(*common, "--epsilon", "0.2", "--out", tmp_path).mistake()
+    found = run(*common, "--epsilon", "0.2", "--out", tmp_path / "other").mistake()
+    assert "recorded with epsilon 0.1, not epsilon 0.2" in found
 
 
 def test_what_does_not_fit_the_recording_is_said(run: Run, tmp_path: Path) -> None:
