@@ -97,9 +97,19 @@ def test_near_names_are_suggested(simulate: Callable[..., str], run: Run) -> Non
 def test_truncated_and_foreign_traces(simulate: Callable[..., str], trace_file: Path, tmp_path: Path) -> None:
     whole = trace_file.read_bytes()
     path = tmp_path / "bad.trace.safetensors"
-    for content in (whole[: len(whole) // 2], whole[:5], b"", b"\x80\x04K\x01.", b"PK\x03\x04" + bytes(100)):
+    for content, kind in (
+        (whole[: len(whole) // 2], "a safetensors file that is damaged or cut off"),
+        (whole[:5], "a file of another kind"),
+        (b"", "an empty file"),
+        (b"\x80\x04K\x01.", "a file of another kind"),
+        (b"PK\x03\x04" + bytes(100), "a file of another kind"),
+        ("image\tlabel\nä.jpg\t7\n".encode(), "a text file"),
+    ):
         path.write_bytes(content)
-        assert simulate(trace=path).startswith(f"{path}: not a trace, or truncated")
+        assert simulate(trace=path) == (
+            f"{path}: not a trace, or truncated: found {kind}, expected a file NAME.trace.safetensors as "
+            "`fmapsim extract` writes it"
+        )
 
 
 def test_a_trace_of_a_newer_format(simulate: Callable[..., str], trace_file: Path, tmp_path: Path) -> None:
