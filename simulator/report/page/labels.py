@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
+from simulator.machine.array_time import VECTOR
 from simulator.report.figures.per_layer import ARRAY_PARTS, CYCLE_PARTS, Part, array_parts
 from simulator.report.figures.style import OPERAND_NAMES
-from simulator.report.report import VECTOR, Report
+from simulator.report.report import Report
 
 
 def _array_labels(parts: Iterable[Part]) -> dict[str, str]:
@@ -20,7 +21,7 @@ LABELS: dict[str, str] = {
     "stall_cycles": "cycles, all stalls",
     **_array_labels(ARRAY_PARTS),
     f"{VECTOR}_cycles": "vector unit cycles",
-    "statistical_cycles": "compute cycles that densities alone let expect",
+    "statistical_cycles": "compute cycles, by densities alone",
     "statistical_error_percent": "error of densities alone",
     "dram_busy_cycles": "DRAM cycles, moving data",
     "dram_turnaround_cycles": "DRAM cycles, turnarounds",

@@ -70,7 +70,7 @@ function traffic(layer) {
 function counters(layer) {
   const of = (run, name) => (run.at.has(layer) ? run.layers[name]?.[run.at.get(layer)] ?? 0 : 0);
   const names = Object.keys(latest.layers).filter((name) => runs.some((run) => typeof of(run, name) === "number" && of(run, name)));
-  return el("table", {}, el("caption", {}, "All counters that are not 0. Hover for a counter's column in the table of layers."),
+  return el("table", {}, el("caption", {}, "All counters that are not 0; hover for column names"),
     el("thead", {}, row(["counter", ...runs.map((run) => run.name), ...(base ? ["change"] : [])], true)),
     el("tbody", {}, names.map((name) => row([labelled(name), ...runs.map((run) => shown(of(run, name), unitOf(name))), ...(base ? [changed(of(latest, name), of(base, name), unitOf(name))] : [])]))));
 }
