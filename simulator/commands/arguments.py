@@ -51,6 +51,21 @@ def need_torch(what: str, packages: Sequence[str] = ("torch", "PIL")) -> None:
         raise InputError(f"{what} needs PyTorch: pip install 'fmapsim[torch]'")
 
 
+def check_own_folder(folder: Path, marks: Sequence[str], what: str) -> None:
+    """Raises InputError for a folder that is somebody else's: it holds files, and none of `marks`.
+
+    marks: files and folders, relative to it, each of which shows that it is one of `what` ("report"), perhaps a broken
+    one. Hidden files do not count.
+    """
+    try:
+        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:  # there is none yet, or it cannot be written, which is said elsewhere
+        return
+    if others and not any((folder / mark).exists() for mark in marks):
+        listed = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        raise InputError(f"--out {folder}: holds other files ({listed}) and no {what}: name a new or an empty folder")
+
+
 @contextlib.contextmanager
 def output_folder(folder: Path) -> Iterator[None]:
     """Checks that `folder` can be written before the work begins; folders made for the check go when the work fails.

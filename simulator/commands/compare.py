@@ -1,5 +1,6 @@
 """`fmapsim compare`: reports side by side."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from simulator.report.report import Report
+
+COMMON = ("dram_bytes", "cycles", "energy_pj", "utilisation", "macs_performed", "stall_cycles")
+"""The columns of layers that people compare most."""
 
 
 def compare(
@@ -41,8 +45,8 @@ def compare(
     """Compare reports that `fmapsim simulate` wrote.
 
     Changes are those from the first report. With --layers the layers that differ most between the first and the last
-    report come first: one quantity in every report, then what changed in bytes, cycles and energy, each layer's share
-    of the difference, and what bounds it now (array, buffers, or DRAM with the stream that the array waits for).
+    report come first: one quantity in every report, each layer's share of the difference, and what bounds it, before
+    and now (array, buffers, or DRAM with the stream that the array waits for).
 
     \b
     Examples:
@@ -98,7 +102,11 @@ def _check_quantity(reports: "Mapping[str, Report]", quantity: str) -> None:
     for report in reports.values():
         columns = [str(column) for column in report.layers.select_dtypes("number").columns]
         if quantity not in columns:
-            raise InputError(f"--quantity: found '{quantity}', expected one of: {', '.join(columns)}")
+            near = difflib.get_close_matches(quantity, columns, n=1)
+            raise InputError(
+                f"--quantity: found '{quantity}', expected one of {', '.join(COMMON)}, or another column of numbers in "
+                f"layers.parquet (docs/reading-reports.md){f'; did you mean {near[0]!r}?' if near else ''}"
+            )
 
 
 def _json(
@@ -120,15 +128,37 @@ def _print_totals(reports: "Mapping[str, Report]", out: "Console") -> None:
     for name, report in reports.items():
         meta = report.meta
         out.print(printable(f"{name}: {meta['trace']} on {meta['accelerator']}, {pruning_text(meta['pruning'])}"))
-    if not set.intersection(*(set(report.layers["layer"]) for report in reports.values())):
-        out.print("note: these reports have no layer in common: they are of different networks")
-    metas = [report.meta for report in reports.values()]
-    if len({meta["batch"] for meta in metas}) > 1:
-        out.print("note: the batches differ in size, and all figures are per batch")
-    elif len({meta["trace"] for meta in metas}) == 1 and any(meta["images"] != metas[0]["images"] for meta in metas):
-        out.print("note: these reports are about different images of the trace")
+    for note in _notes(list(reports.values())):
+        out.print(printable(f"note: {note}"))
     out.print()
     print_table(out, totals_table(reports, accuracy=True) if len(reports) == 2 else overview_table(reports))
+
+
+def _notes(reports: "Sequence[Report]") -> list[str]:
+    """What a reader must know of how the runs differ before any difference between their figures."""
+    metas = [report.meta for report in reports]
+    traces, accelerators = (list(dict.fromkeys(str(meta[key]) for meta in metas)) for key in ("trace", "accelerator"))
+    layers = [set(zip(report.layers["layer"], report.layers["macs_dense"], strict=True)) for report in reports]
+    notes = []
+    if any(of != layers[0] for of in layers):
+        common = "" if set.intersection(*({name for name, _ in of} for of in layers)) else ", with no layer in common"
+        notes.append(f"these reports are of different networks{_named(traces)}{common}: differences are theirs too")
+    elif len(traces) > 1 or len({meta["trace_sha256"] for meta in metas if "trace_sha256" in meta}) > 1:
+        files = list(dict.fromkeys(str(meta.get("trace_reference", meta["trace"])) for meta in metas))
+        notes.append(f"these reports are of different traces of a network{_named(traces if traces[1:] else files)}")
+    if len(accelerators) > 1:
+        notes.append(f"these reports are of different accelerators{_named(accelerators)}")
+    elif any(meta["accelerator_settings"] != metas[0]["accelerator_settings"] for meta in metas):
+        notes.append(f"the settings of {accelerators[0]} differ (accelerator.yaml of each report)")
+    if len({meta["batch"] for meta in metas}) > 1:
+        notes.append("the batches differ in size, and all figures are per batch")
+    elif len(traces) == 1 and any(meta["images"] != metas[0]["images"] for meta in metas):
+        notes.append("these reports are about different images of the trace")
+    return notes
+
+
+def _named(names: list[str]) -> str:
+    return f" ({', '.join(names)})" if len(names) > 1 else ""
 
 
 def _print_layers(
@@ -139,12 +169,11 @@ def _print_layers(
     top: int,
     out: "Console",
 ) -> None:
-    from simulator.commands.summary import changes_table, layers_table
+    from simulator.commands.summary import layers_table
 
-    out.print(f"\n{quantity} by layer, largest differences first")
-    print_table(out, layers_table(names, layers[:top], quantity))
+    change = f"change from {names[0]} to {names[-1]}, largest differences first"
     out.print()
-    out.print(printable(f"What changed from {names[0]} to {names[-1]}, and what bounds each layer"))
-    print_table(out, changes_table(changes[:top]))
+    out.print(printable(f"{quantity} by layer, {change}"))
+    print_table(out, layers_table(names, layers[:top], changes[:top], quantity))
     if len(layers) > top:
         out.print(f"and {len(layers) - top} more layers (--top {len(layers)} shows all)")

@@ -88,8 +88,11 @@ def change_text(value: float, base: float) -> str:
 
 
 def points_text(value: float, base: float) -> str:
-    """The change from one fraction to another in percentage points: `-10.1 pp`."""
-    return "=" if value == base else f"{100 * (value - base):+.1f} pp"
+    """The change from one fraction to another in percentage points: `-10.1 pp`, `=`, or `≈`."""
+    points = 100 * (value - base)
+    if value == base:
+        return "="
+    return "≈" if abs(points) < 0.05 else f"{points:+.1f} pp"
 
 
 def shape_text(shape: Sequence[int]) -> str:

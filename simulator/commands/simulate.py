@@ -1,12 +1,13 @@
 """`fmapsim simulate`: what a trace costs on an accelerator."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from simulator.commands.arguments import available_cores, output_folder, parsed_overrides
-from simulator.commands.summary import array_text, heaviest_layers, pruning_text, spread_table, totals_table
+from simulator.commands.arguments import available_cores, check_own_folder, output_folder, parsed_overrides
+from simulator.commands.summary import array_text, bound_text, heaviest_layers, pruning_text, spread_table, totals_table
 from simulator.commands.terminal import console, print_json, print_table, printable, progress
 from simulator.commands.trace import accuracy_text
 from simulator.errors import InputError
@@ -95,6 +96,7 @@ def simulate(
     """
     if epsilon is not None and pruning != "dynamic":
         raise InputError("--epsilon belongs to --pruning dynamic")
+    _check_out(out)
     changes = parsed_overrides(overrides or [])
     found = find_trace(trace)
     chosen = None
@@ -116,6 +118,8 @@ def simulate(
             workers=workers or _workers(found, chosen, batch),
             timeline=timeline,
         )
+        origin = _origin(trace, found)
+        reports = {name: replace(report, meta={**report.meta, **origin}) for name, report in reports.items()}
         report = list(reports.values())[-1]
         written = _write(reports, out, figures, hardware, changes)
     text = console(stderr=as_json)
@@ -128,6 +132,27 @@ def simulate(
 
         baseline = {BASELINE: report_json(reports[BASELINE])} if dynamic else {}
         print_json(report_json(report) | baseline)
+
+
+def _check_out(out: Path) -> None:
+    from simulator.report.save import TABLES
+
+    own = ["report.json", *(f"{table}.parquet" for table in TABLES)]
+    check_own_folder(out, [*own, *(f"{BASELINE}/{name}" for name in own)], "report")
+
+
+def _origin(argument: str, trace: "Trace") -> dict[str, str]:
+    """What a report keeps of its trace so that the run can be made again.
+
+    trace_reference: the name that was given, or the file's whole path; trace_sha256: of its content.
+    """
+    from simulator.study.inputs import content_sha256
+
+    path = Path(argument)
+    return {
+        "trace_reference": str(path.resolve()) if path.is_file() else argument,
+        "trace_sha256": content_sha256(trace),
+    }
 
 
 def _run(
@@ -175,20 +200,24 @@ def _workers(trace: "Trace", images: list[int] | None, batch: int) -> int:
 
 def _write(reports: "dict[str, Report]", out: Path, figures: bool, hardware: str, changes: dict[str, Any]) -> str:
     """Writes everything, the run asked for into `out` itself; returns in words what was written."""
+    from simulator.commands.report import PAGE
     from simulator.commands.settings import settings_yaml
     from simulator.hardware.load import load_accelerator
-    from simulator.report.save import TABLES, save_report
+    from simulator.report.save import TABLES, remove_report, save_report
     from simulator.trace.file import whole_file
 
     *baseline, report = reports.values()
     what = ["report.json", f"{len(TABLES)} tables (.parquet)", ACCELERATOR_FILE]
     old = out / BASELINE
+    (old / PAGE).unlink(missing_ok=True)
     if baseline:
         save_report(baseline[0], old)
         what.append(f"{BASELINE}/")
-    elif (old / "report.json").is_file():  # another run's, which this run is no pruned version of
-        for name in ("report.json", *(f"{table}.parquet" for table in TABLES)):
-            (old / name).unlink(missing_ok=True)
+    else:  # another run's, which this run is no pruned version of
+        remove_report(old)
+    if (out / PAGE).is_file():
+        (out / PAGE).unlink()
+        what.append(f"without the earlier run's {PAGE}")
     save_report(report, out)
     with whole_file(out / ACCELERATOR_FILE) as temporary:
         temporary.write_text(settings_yaml(load_accelerator(hardware, changes)), encoding="utf-8")
@@ -215,8 +244,13 @@ def _summarise(reports: "dict[str, Report]", trace: "Trace", text: "Console") ->
         text.print(f"note: {note}")
     text.print()
     print_table(text, totals_table(reports))
+    text.print()
+    for name, each in reports.items():
+        of = f"{name} " if len(reports) > 1 else ""
+        if bound := bound_text(each):
+            text.print(f"{of}bound by: {bound} of the cycles")
     if where := array_text(report.totals):
-        text.print(f"\n{where}")
+        text.print(where)
     if len(report.images) > 1:
         text.print(f"\nSpread over {len(report.images)} {'images' if report.meta['batch'] == 1 else 'batches'}:")
         print_table(text, spread_table(reports))

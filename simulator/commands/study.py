@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulator.commands.arguments import available_cores
+from simulator.commands.arguments import available_cores, check_own_folder
 from simulator.commands.designs import design_table, objectives_table, records
 from simulator.commands.terminal import (
     complain,
@@ -83,12 +83,13 @@ def run(
       fmapsim study run study.yaml --out study --workers 8
       fmapsim study run study.yaml --out study --scheduler tcp://node1:8786
     """
+    from simulator.study.folder import MARKS
     from simulator.study.run import run_study
 
     if workers is not None and scheduler is not None:
         raise InputError("--workers and --scheduler: expected one of them, found both")
-    count = 0 if scheduler is not None else workers or available_cores()
-    ran = 0
+    check_own_folder(out, [*MARKS, file.name], "study")  # a study file may lie in the folder of its study
+    count, ran = 0 if scheduler is not None else workers or available_cores(), 0
     try:
         with _stopped_by_signals(), progress("study", "points") as advance:
 

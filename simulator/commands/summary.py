@@ -14,7 +14,8 @@ from simulator.commands.quantities import (
     seconds_text,
     significant,
 )
-from simulator.commands.terminal import printable, table
+from simulator.commands.terminal import layer_cell, printable, table
+from simulator.report.zero_products import zero_products_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,7 +37,7 @@ _TOTALS: tuple[tuple[str, str, Show], ...] = (
     ("    before layers", "overhead_cycles", cycles_text),
     ("time", "seconds", seconds_text),
     ("frames per second", "frames_per_second", significant),
-    ("array utilisation", "utilisation", percent_text),
+    ("utilisation, of all cycles", "utilisation", percent_text),
     ("MACs, dense", "macs_dense", macs_text),
     ("  performed", "macs_performed", macs_text),
     ("  gated", "macs_gated", macs_text),
@@ -106,9 +107,12 @@ def component_name(component: str) -> str:
 
 
 def array_text(totals: Mapping[str, float]) -> str:
-    """Where the array's cycles went in one line, the largest share first; empty where it did nothing."""
+    """Where the array's cycles went in one line, the largest share first, and which part of all cycles they are.
+
+    Empty where it did nothing.
+    """
     names = {
-        "ineffectual": "zeros multiplied",
+        "ineffectual": zero_products_name([totals]),
         "bank_conflicts": "bank conflicts",
         "outside": "products outside of the OFM",
     }
@@ -121,7 +125,16 @@ def array_text(totals: Mapping[str, float]) -> str:
     shares = sorted(((value / whole, names.get(name, name)) for name, value in parts.items() if value), reverse=True)
     line = ", ".join(f"{percent_text(share)} {name}" for share, name in shares)
     error = totals["statistical_error_percent"]
-    return f"array cycles: {line}" + (f"; densities alone say {error:+.1f} %" if round(error, 1) else "")
+    return f"array cycles ({percent_text(whole / totals['cycles'])} of all): {line}" + (
+        f"; densities alone say {error:+.1f} %" if round(error, 1) else ""
+    )
+
+
+def bound_text(report: "Report") -> str:
+    """What bounds the layers, by their share of the cycles: `DRAM 62.0 %, array 30.1 %, overhead 7.9 %`."""
+    from simulator.report.bound import bound_shares
+
+    return ", ".join(f"{resource} {percent_text(share)}" for resource, share in bound_shares(report.layers).items())
 
 
 def _add_row(rows: "Table", label: str, values: Sequence[float], show: Show) -> None:
@@ -147,7 +160,7 @@ def heaviest_layers(reports: "Mapping[str, Report]", count: int) -> "Table":
             values = [layer["dram_bytes"], second["dram_bytes"][name]]
             cycles = [layer["cycles"], second["cycles"][name]]
             rows.add_row(
-                printable(name),
+                layer_cell(name),
                 *map(bytes_text, values),
                 change_text(values[1], values[0]),
                 cycles_text(cycles[1]),
@@ -157,7 +170,7 @@ def heaviest_layers(reports: "Mapping[str, Report]", count: int) -> "Table":
     rows = table(["layer"], ["DRAM", "of all", "cycles", "utilisation", "energy"])
     for layer in layers.to_dict("records"):
         rows.add_row(
-            printable(layer["layer"]),
+            layer_cell(layer["layer"]),
             bytes_text(layer["dram_bytes"]),
             percent_text(layer["dram_bytes"] / total if total else 0.0),
             cycles_text(layer["cycles"]),
@@ -195,7 +208,7 @@ def overview_table(reports: "Mapping[str, Report]") -> "Table":
         ("energy_pj", energy_text),
         ("macs_performed", macs_text),
     )
-    rows = table(["report"], ["DRAM", "cycles", "time", "energy", "MACs", "top-1"], leading=1)
+    rows = table(["report"], ["DRAM", "cycles", "time", "energy", "MACs performed", "top-1"], leading=1)
     base = next(iter(reports.values())).totals
     for name, report in reports.items():
         top1 = (report.meta.get("accuracy") or {}).get("top1")
@@ -209,37 +222,25 @@ def overview_table(reports: "Mapping[str, Report]") -> "Table":
     return rows
 
 
-def layers_table(names: Sequence[str], rows_of_layers: Iterable[Mapping[str, float]], quantity: str) -> "Table":
-    """One quantity by layer: a column per report, the difference of the last to the first, and its change."""
+def layers_table(
+    names: Sequence[str], layers: Iterable[Mapping[str, Any]], changes: Iterable[Mapping[str, Any]], quantity: str
+) -> "Table":
+    """One quantity by layer: a column per report, the change from the first to the last, and why.
+
+    layers, changes: rows of `compare_layers` and `layer_changes`, which are in the same order. Behind the change: the
+    layer's share of the network's difference, and what bounds it, before and after where that differs.
+    """
     show = _QUANTITIES.get(quantity, cycles_text)
-    rows = table(["layer"], [*map(printable, names), "difference", "change"])
-    for layer in rows_of_layers:
+    change = points_text if show is percent_text else change_text
+    rows = table(["layer"], [*map(printable, names), "change", "share", "bound"])
+    for layer, changed in zip(layers, changes, strict=True):
         values = [layer[name] for name in names]
-        difference = layer["difference"]
+        before, after = (changed[f"bound_{when}"] or "-" for when in ("before", "after"))
         rows.add_row(
-            printable(str(layer["layer"])),
+            layer_cell(str(layer["layer"])),
             *map(show, values),
-            _signed(difference, show),
-            change_text(values[-1], values[0]),
-        )
-    return rows
-
-
-def changes_table(changes: Iterable[Mapping[str, Any]]) -> "Table":
-    """Differences of layers in bytes, cycles and energy, their share of the network's, and what bounds them."""
-    rows = table(["layer"], ["DRAM", "cycles", "energy", "share", "bound"])
-    for layer in changes:
-        before, after = (layer[f"bound_{when}"] or "-" for when in ("before", "after"))
-        rows.add_row(
-            printable(str(layer["layer"])),
-            _signed(layer["dram_bytes"], bytes_text),
-            _signed(layer["cycles"], cycles_text),
-            _signed(layer["energy_pj"], energy_text),
-            percent_text(layer["share"]),
+            change(values[-1], values[0]),
+            percent_text(changed["share"]),
             after if before == after else f"{before} → {after}",
         )
     return rows
-
-
-def _signed(difference: float, show: Show) -> str:
-    return f"{'+' if difference > 0 else ''}{show(difference)}"

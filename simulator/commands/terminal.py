@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 Progress = Callable[[int, int], None]
 
@@ -59,6 +60,13 @@ def print_table(out: "Console", rows: "Table") -> None:
     out.width = max(width, least)
     out.print(rows)
     out.width = width
+
+
+def layer_cell(name: str) -> "Text":
+    """A layer's name as a cell: `printable`, and broken at separators where the table is too wide."""
+    from simulator.commands.layer_name import LayerName
+
+    return LayerName(printable(name))
 
 
 def printable(text: str) -> str:

@@ -41,6 +41,20 @@ def bounds(layers: "pd.DataFrame") -> list[str]:
     return [str(bound) for bound in np.where(cycles > 0, found, "")]
 
 
+def bound_shares(layers: "pd.DataFrame") -> dict[str, float]:
+    """What part of a report's cycles is in layers bound by what, largest first; the streams of DRAM as one "DRAM".
+
+    The shares add up to 1; empty where nothing takes time.
+    """
+    cycles = _column(layers, "cycles")
+    shares: dict[str, float] = {}
+    for bound, share in zip(bounds(layers), cycles / (cycles.sum() or 1), strict=True):
+        resource = bound.partition(":")[0]
+        shares[resource] = shares.get(resource, 0.0) + float(share)
+    shares.pop("", None)
+    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+
+
 def _array_cycles(layers: "pd.DataFrame") -> Values:
     """Cycles of all tile steps, those in which the buffers hold the array up included."""
     return _column(layers, "compute_cycles") + _column(layers, "buffer_stall_cycles")

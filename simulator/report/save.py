@@ -1,5 +1,6 @@
 """A report on disk: report.json (totals, settings), and the tables as Parquet."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -37,6 +38,14 @@ def save_report(report: Report, folder: str | Path) -> Path:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return folder
+
+
+def remove_report(folder: Path) -> None:
+    """Removes what `save_report` wrote into `folder`, and the folder where nothing else is left in it."""
+    for name in ("report.json", *(f"{table}.parquet" for table in TABLES)):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def report_json(report: Report) -> dict[str, Any]:

@@ -113,6 +113,7 @@ def pareto_figure(
     with publication_style():
         header = Header(COLUMN_WIDTH)
         header.title(f"{study.name}: {len(designs):,} designs, {front.sum()} on the front")
+        header.note(_objectives_drawn(study, x, y))
         header.note(_means_of(traces))
         colours = _looks(designs[colour], COLOURS)
         markers = _looks(designs[marker], MARKERS) if marker else {}
@@ -251,6 +252,13 @@ def _maximised(study: About, metric: str) -> bool:
     from simulator.study.metrics import MAXIMISED
 
     return study.objectives.get(metric, "maximise" if metric in MAXIMISED else "minimise") == "maximise"
+
+
+def _objectives_drawn(study: About, x: str, y: str) -> str:
+    """What the front is a front of, and where that is not all that the study is about."""
+    others = [_NAMES.get(name, name) for name in study.objectives if name not in (x, y)]
+    rest = f"; a projection: the study also has {', '.join(others)}" if others else ""
+    return f"Front in {_NAMES.get(x, x)} and {_NAMES.get(y, y)}{rest}"
 
 
 def _means_of(traces: Sequence[str]) -> str:

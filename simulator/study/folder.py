@@ -20,7 +20,7 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.study.points import Point
 from simulator.study.space import Space
-from simulator.study.store import journals, outcomes
+from simulator.study.store import JOURNALS, journals, outcomes
 from simulator.study.study_file import Study
 from simulator.trace.file import whole_file
 from simulator.version import revision
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ABOUT, POINTS, RESULTS = "study.json", "points.parquet", "results.parquet"
+
+MARKS = (ABOUT, POINTS, JOURNALS)
+"""What shows that a folder is a study's, perhaps of a run that was cut off."""
 
 AXES_BEFORE, AXES_BEHIND = ("trace", "accelerator"), ("pruning", "images", "batch")
 """Columns of the table before and behind those of the parameters."""

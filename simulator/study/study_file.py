@@ -32,7 +32,7 @@ def _named_traces(value: object) -> object:
         names = [Path(one).name.split(".", 1)[0] if one.endswith((".safetensors", ".csv")) else one for one in value]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"'{name}' stands there twice; expected a mapping of names to traces")
+                raise ValueError(f"found '{name}' twice, expected a mapping of names to traces")
         return dict(zip(names, value, strict=True))
     if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
         raise ValueError(f"expected a list of traces, or a mapping of names to traces, found {shown(value)}")
@@ -79,9 +79,7 @@ def _goals(value: object) -> object:
         value = {one: "maximise" if one in MAXIMISED else "minimise" for one in value if isinstance(one, str)}
     for name in value if isinstance(value, dict) else ():
         if name not in GOALS:
-            raise ValueError(
-                f"unknown objective '{name}' (expected one of {', '.join(GOALS)}){did_you_mean(name, GOALS)}"
-            )
+            raise ValueError(f"found '{name}', expected objectives among {', '.join(GOALS)}{did_you_mean(name, GOALS)}")
     return value
 
 

@@ -76,8 +76,11 @@ class FileArrays:
             self._file: Any = cast(Any, safe_open(path, framework="numpy"))
         except FileNotFoundError:
             raise InputError(f"{path}: no such trace file") from None
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{path}: not a trace, or truncated ({error}); expected a {SUFFIX} file") from None
+        except (SafetensorError, OSError):
+            raise InputError(
+                f"{path}: not a trace, or truncated: found {_kind_of(path)}, "
+                f"expected a file NAME{SUFFIX} as `fmapsim extract` writes it"
+            ) from None
         stored = {key: tuple(self._file.get_slice(key).get_shape()) for key in self._file.keys()}  # noqa: SIM118
         self.metadata: dict[str, str] = self._file.metadata() or {}
         self._deflated = self._deflated_shapes()
@@ -144,6 +147,22 @@ class FileArrays:
         if not isinstance(graph, dict):
             raise InputError(f"{self.path}: damaged trace (the graph in its header is not a JSON object)")
         return graph
+
+
+def _kind_of(path: Path) -> str:
+    """In words what a file that cannot be opened as a trace is, by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        return f"something that cannot be read ({error.strerror})"
+    if not start:
+        return "an empty file"
+    if not any(byte < 32 and byte not in b"\t\n\r\f" for byte in start):
+        return "a text file"
+    if start[8:9] == b"{":  # behind the length of the header, which is JSON
+        return "a safetensors file that is damaged or cut off"
+    return "a file of another kind"
 
 
 class TraceSpool:

@@ -1,7 +1,9 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
+from builders import with_random_maps
 from cli_inputs import Run, tiny_shapes
 
 import simulator
@@ -10,6 +12,7 @@ from simulator.errors import InputError
 from simulator.report.bound import bounds
 from simulator.report.save import load_report, save_report
 from simulator.trace.records import Accuracy
+from simulator.trace.shapes import conv_layer, trace_from_layers
 
 
 @pytest.fixture
@@ -31,6 +34,7 @@ def test_two_reports_side_by_side(run: Run, reports: list[Path]) -> None:
 def test_three_reports_one_below_the_other(run: Run, reports: list[Path]) -> None:
     out = run("compare", *reports).out
     rows = [line.split()[0] for line in out.splitlines() if line[:1].isalpha() and ":" not in line]
+    assert "MACs performed" in out
     assert rows == ["report", "edge-npu", "scnn", "eyeriss"]
     assert max(map(len, out.splitlines())) <= 80
 
@@ -39,7 +43,7 @@ def test_layers_with_the_largest_difference_come_first(run: Run, reports: list[P
     ran = run("compare", *reports[:2], "--layers", "--quantity", "cycles", "--top", "2")
     first, second = (load_report(folder).layers.set_index("layer")["cycles"] for folder in reports[:2])
     order = list((second - first).abs().sort_values(ascending=False, kind="stable").index)
-    table = ran.out.split("cycles by layer, largest differences first")[1]
+    table = ran.out.split("cycles by layer, change from edge-npu to scnn, largest differences first")[1]
     assert [line.split()[0] for line in table.splitlines()[3:5]] == order[:2]
     assert "and 1 more layers (--top 3 shows all)" in table
 
@@ -48,7 +52,7 @@ def test_what_changed_and_what_bounds_each_layer(run: Run, reports: list[Path]) 
     ran = run("compare", *reports[:2], "--layers", "--top", "3")
     first, second = (load_report(folder).layers.set_index("layer") for folder in reports[:2])
     bound = dict(zip(first.index, zip(bounds(first), bounds(second), strict=True), strict=True))
-    table = ran.out.split("What changed from edge-npu to scnn")[1].splitlines()[3:6]
+    table = ran.out.split("dram_bytes by layer")[1].splitlines()[3:6]
     assert {line.split()[0] for line in table} == set(first.index)
     for line in table:
         before, after = bound[line.split()[0]]
@@ -84,8 +88,38 @@ def test_a_report_without_accuracy_gives_null(run: Run, reports: list[Path], tmp
 def test_networks_without_a_common_layer_are_said(run: Run, reports: list[Path], tmp_path: Path) -> None:
     other = simulator.trace_from_layers("other", [simulator.linear_layer("out", 8, 8)])
     folder = save_report(simulator.simulate(other, "edge-npu"), tmp_path / "other")
-    assert "no layer in common" in run("compare", reports[0], folder).out
-    assert "no layer in common" not in run("compare", *reports).out
+    out = " ".join(run("compare", reports[0], folder).out.split())
+    assert "different networks (tiny, other), with no layer in common: differences are theirs too" in out
+    assert "different networks" not in run("compare", *reports).out
+
+
+def test_what_else_differs_is_said(run: Run, reports: list[Path], trace_file: Path, tmp_path: Path) -> None:
+    """Networks of which only sizes differ, recordings of one name, accelerators, and settings of one accelerator."""
+    assert "different accelerators (edge-npu, scnn)" in run("compare", *reports[:2]).out
+    wider = trace_from_layers("tiny", [conv_layer("conv2", (4, 8, 8), 16, (3, 3))])
+    folder = save_report(simulator.simulate(wider, "edge-npu"), tmp_path / "wider")
+    out = run("compare", reports[0], folder).out
+    assert "different networks: differences" in out
+    other = with_random_maps(tiny_shapes(), np.random.default_rng(7), images=3).save(tmp_path / "other.trace")
+    for name, trace, more in (("a", trace_file, ()), ("b", other, ()), ("c", other, ("--set", "clock=1 MHz"))):
+        run("simulate", trace, "--hardware", "edge-npu", *more, "--no-figures", "--out", tmp_path / name)
+    out = run("compare", tmp_path / "a", tmp_path / "b").out
+    assert f"different traces of a network ({trace_file}, {other})" in out.replace("\n", "").replace("  ", " ")
+    out = run("compare", tmp_path / "b", tmp_path / "c").out
+    assert "different traces" not in out
+    assert "note: the settings of edge-npu differ" in out
+
+
+def test_names_break_at_separators_and_no_layer_stands_twice(run: Run, tmp_path: Path) -> None:
+    name = "features.inverted_residual.global_average_pool"
+    trace = trace_from_layers("long", [conv_layer(name, (4, 8, 8), 16, (3, 3))])
+    folders = [save_report(simulator.simulate(trace, on), tmp_path / on) for on in ("edge-npu", "scnn")]
+    out = run("compare", *folders, "--layers").out
+    lines = [line.split()[0] for line in out.split("by layer")[1].splitlines()[3:]]
+    print(lines)
+    assert len(lines) > 2
+    assert "".join(lines) == name
+    assert all(line.endswith((".", "_")) for line in lines[:-1])
 
 
 def test_accuracy_stands_beside_the_savings(run: Run, reports: list[Path], trace_file: Path, tmp_path: Path) -> None:

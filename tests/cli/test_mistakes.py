@@ -97,9 +97,19 @@ def test_near_names_are_suggested(simulate: Callable[..., str], run: Run) -> Non
 def test_truncated_and_foreign_traces(simulate: Callable[..., str], trace_file: Path, tmp_path: Path) -> None:
     whole = trace_file.read_bytes()
     path = tmp_path / "bad.trace.safetensors"
-    for content in (whole[: len(whole) // 2], whole[:5], b"", b"\x80\x04K\x01.", b"PK\x03\x04" + bytes(100)):
+    for content, kind in (
+        (whole[: len(whole) // 2], "a safetensors file that is damaged or cut off"),
+        (whole[:5], "a file of another kind"),
+        (b"", "an empty file"),
+        (b"\x80\x04K\x01.", "a file of another kind"),
+        (b"PK\x03\x04" + bytes(100), "a file of another kind"),
+        ("image\tlabel\nä.jpg\t7\n".encode(), "a text file"),
+    ):
         path.write_bytes(content)
-        assert simulate(trace=path).startswith(f"{path}: not a trace, or truncated")
+        assert simulate(trace=path) == (
+            f"{path}: not a trace, or truncated: found {kind}, expected a file NAME.trace.safetensors as "
+            "`fmapsim extract` writes it"
+        )
 
 
 def test_a_trace_of_a_newer_format(simulate: Callable[..., str], trace_file: Path, tmp_path: Path) -> None:
@@ -129,10 +139,25 @@ def test_an_output_folder_that_cannot_be(run: Run, trace_file: Path, tmp_path: P
 
 
 def test_a_baseline_folder_that_cannot_be(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    common = ("simulate", trace_file, "--hardware", "eyeriss", "--out", tmp_path, "--no-figures")
+    run(*common)
     (tmp_path / "baseline").write_text("in the way", encoding="utf-8")
-    found = run("simulate", trace_file, "--hardware", "eyeriss", "--out", tmp_path, "--pruning", "dynamic").mistake()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    found = run(*common, "--pruning", "dynamic").mistake()
     assert found.startswith(f"{tmp_path / 'baseline'}: cannot be written")
-    assert [path.name for path in tmp_path.iterdir()] == ["baseline"]
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_of_other_things_is_left_alone(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    """Photos and a user's own accelerator file are no report; a study's folder is none either, and the other way."""
+    for name in ("accelerator.yaml", "a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).write_text("mine", encoding="utf-8")
+    study = tmp_path.parent / f"{tmp_path.name}.yaml"
+    for command in (("simulate", trace_file, "--hardware", "eyeriss"), ("study", "run", study)):
+        found = run(*command, "--out", tmp_path).mistake()
+        assert found.startswith(f"--out {tmp_path}: holds other files (a.jpg, accelerator.yaml, b.jpg and 1 more)")
+    assert {path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"mine"}
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_reports_that_are_none(run: Run, trace_file: Path, tmp_path: Path) -> None:
@@ -147,7 +172,9 @@ def test_reports_that_are_none(run: Run, trace_file: Path, tmp_path: Path) -> No
     run("simulate", trace_file, "--hardware", "scnn", "--out", tmp_path / "b", "--no-figures")
     for quantity in ("bytes", "operator", "tiling", "layer"):
         found = run(*compare, tmp_path / "b", "--layers", "--quantity", quantity).mistake()
-        assert f"--quantity: found '{quantity}', expected one of: macs_dense, " in found
+        assert f"--quantity: found '{quantity}', expected one of dram_bytes, cycles, energy_pj, " in found
+        assert "layers.parquet (docs/reading-reports.md)" in found
+        assert len(found) < 250
     (tmp_path / "b" / "layers.parquet").write_bytes(b"PAR1")
     assert "damaged report" in run(*compare, tmp_path / "b").mistake()
 

@@ -1,5 +1,6 @@
 """`fmapsim report` writes the page of what `fmapsim simulate` wrote."""
 
+import hashlib
 import json
 import re
 import shlex
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from cli_inputs import Run
 
+from simulator.report.page.command import simulate_command
 from simulator.report.save import load_report
 
 
@@ -40,9 +42,27 @@ def test_what_the_page_says_repeats_the_run(
     monkeypatch.chdir(tmp_path)
     Path("accelerator.yaml").write_text(found["accelerator_file"], encoding="utf-8")
     words = shlex.split(found["command"])
-    assert words[:3] == ["fmapsim", "simulate", "tiny"]
-    assert run("simulate", trace_file, *words[3:], "--no-figures").code == 0
+    assert words[:3] == ["fmapsim", "simulate", str(trace_file)]
+    assert run(*words[1:], "--no-figures").code == 0
     assert load_report("report").totals == load_report(pruned).totals
+
+
+def test_a_report_knows_its_trace_as_it_was_named(
+    run: Run, trace_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file by its whole path, whose spaces the command quotes; a shipped trace by its name."""
+    copy = tmp_path / "my nets" / "tiny.trace.safetensors"
+    copy.parent.mkdir()
+    copy.write_bytes(trace_file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    how = ("--hardware", "edge-npu", "--images", "0", "--no-figures", "--out")
+    assert run("simulate", "my nets/tiny.trace.safetensors", *how, "out").code == 0
+    assert run("simulate", "tinynet", *how, "shipped").code == 0
+    meta = load_report("out").meta
+    assert meta["trace_reference"] == str(copy)
+    assert meta["trace_sha256"] == hashlib.sha256(copy.read_bytes()).hexdigest()
+    assert simulate_command(meta).startswith(f"fmapsim simulate '{copy}' --hardware edge-npu")
+    assert simulate_command(load_report("shipped").meta).startswith("fmapsim simulate tinynet --hardware")
 
 
 def test_another_run_can_be_the_baseline(run: Run, pruned: Path, trace_file: Path, tmp_path: Path) -> None:

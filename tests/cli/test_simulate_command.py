@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from builders import with_random_maps
 from cli_inputs import Run, tiny_shapes
 
 import simulator
+from simulator.report.figures.per_layer import array_parts
 from simulator.report.save import load_report
 from simulator.trace.records import RecordedPruning
 
@@ -43,6 +45,8 @@ def test_the_summary_shows_the_totals(run: Run, trace_file: Path, tmp_path: Path
     assert row(ran.out, "cycles ") == [f"{totals['cycles']:,.0f}"]
     assert row(ran.out, "DRAM traffic") == [f"{totals['dram_bytes'] / 1000:.2f}", "kB"]
     assert "block[0]" in ran.out
+    shares = re.findall(r"([\d.]+) %", ran.out.split("bound by: ")[1].split(" of the cycles")[0])
+    assert sum(map(float, shares)) == pytest.approx(100, abs=0.2)
     assert f"Written to {tmp_path}: report.json, 6 tables (.parquet), accelerator.yaml" in ran.out
     assert max(map(len, ran.out.split("Written to")[0].splitlines())) <= 80
 
@@ -98,6 +102,21 @@ def test_a_run_without_pruning_removes_the_baseline_of_an_earlier_one(
     (tmp_path / "baseline" / "notes.txt").touch()
     run(*common)
     assert written(tmp_path) == {"report.json", ACCELERATOR, "baseline/notes.txt"} | TABLES
+    (tmp_path / "baseline" / "notes.txt").unlink()
+    run(*common, "--pruning", "dynamic")
+    run("report", tmp_path)
+    assert "without the earlier run's report.html" in run(*common).out
+    assert written(tmp_path) == {"report.json", ACCELERATOR} | TABLES
+    assert not (tmp_path / "baseline").exists()
+
+
+def test_a_report_that_was_cut_off_is_written_again(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    """Killed between the tables and report.json, which goes first: what is left is still a report's folder."""
+    common = ("simulate", trace_file, "--hardware", "edge-npu", "--out", tmp_path, "--no-figures")
+    run(*common)
+    (tmp_path / "report.json").unlink()
+    assert run(*common).code == 0
+    assert written(tmp_path) == {"report.json", ACCELERATOR} | TABLES
 
 
 def test_json_is_alone_on_stdout(run: Run, trace_file: Path, tmp_path: Path) -> None:
@@ -144,7 +163,8 @@ def test_epsilon_must_be_the_recordings(run: Run, tmp_path: Path) -> None:
     ran = run(*common, "--epsilon", "0.1", "--out", tmp_path / "out")
     assert "dynamic pruning with epsilon 0.1" in ran.out
     assert "note: the baseline is the same recording" in ran.out
-    assert "recorded with epsilon 0.1, not epsilon 0.2" in run(*common, "--epsilon", "0.2", "--out", tmp_path).mistake()
+    found = run(*common, "--epsilon", "0.2", "--out", tmp_path / "other").mistake()
+    assert "recorded with epsilon 0.1, not epsilon 0.2" in found
 
 
 def test_what_does_not_fit_the_recording_is_said(run: Run, tmp_path: Path) -> None:
@@ -173,10 +193,23 @@ def test_the_summary_says_where_the_arrays_cycles_went(run: Run, trace_file: Pat
     """One line with shares of the array's cycles, the largest first, and how far densities alone would be off."""
     ran = run("simulate", trace_file, "--hardware", "scnn", "--out", tmp_path, "--no-figures")
     totals = load_report(tmp_path).totals
-    line = " ".join(ran.out.split("array cycles: ")[1].split("\n\n")[0].split())
+    line = " ".join(ran.out.split("array cycles ")[1].split("\n\n")[0].split())
     on_array = totals["compute_cycles"] - totals["vector_cycles"]
+    assert line.startswith(f"({100 * on_array / totals['cycles']:.1f} % of all): ")
+    assert "zeros" not in line
     assert f"{100 * totals['array_imbalance_cycles'] / on_array:.1f} % imbalance" in line
     assert line.endswith(f"densities alone say {totals['statistical_error_percent']:+.1f} %"), line
+
+
+@pytest.mark.parametrize(("zeros", "words"), [("gate", "zeros gated"), ("none", "zeros multiplied")])
+def test_zeros_are_gated_where_the_array_gates_them(
+    run: Run, trace_file: Path, tmp_path: Path, zeros: str, words: str
+) -> None:
+    both = f"array.zeros={{ifm: {zeros}, kernel: {zeros}}}"
+    how = ("--hardware", "edge-npu", "--set", both, "--images", "0", "--no-figures")
+    ran = run("simulate", trace_file, *how, "--out", tmp_path)
+    assert words in " ".join(ran.out.split("array cycles")[1].split())
+    assert array_parts([load_report(tmp_path)])[1].name == words
 
 
 def test_a_timeline_is_of_the_first_batch_and_written_on_request(run: Run, trace_file: Path, tmp_path: Path) -> None:

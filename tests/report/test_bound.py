@@ -6,7 +6,7 @@ import pytest
 from builders import chain, small_accelerator
 
 import simulator
-from simulator.report.bound import bounds, memory_bound
+from simulator.report.bound import bound_shares, bounds, memory_bound
 from simulator.trace.shapes import conv_layer
 
 BASE = {"cycles": 100, "compute_cycles": 0, "dram_busy_cycles": 0}
@@ -31,6 +31,15 @@ def test_the_busiest_resource_bounds_a_layer(counters: dict[str, int], expected:
     assert bounds(layers) == [expected]
     if expected.startswith("DRAM"):
         assert memory_bound(layers).all()
+
+
+def test_shares_of_the_time_are_those_of_the_layers() -> None:
+    """Two layers bound by different streams of DRAM count as one resource; a layer without time as none."""
+    waits = [{"stall_ifm_cycles": 9}, {"stall_ofm_cycles": 9}, {}, {}]
+    busy = [{"dram_busy_cycles": 90}, {"dram_busy_cycles": 90}, {"compute_cycles": 90, "cycles": 200}, {"cycles": 0}]
+    layers = pd.DataFrame([BASE | wait | work for wait, work in zip(waits, busy, strict=True)]).fillna(0)
+    assert bound_shares(layers) == {"DRAM": 0.5, "latency": 0.5}
+    assert bound_shares(layers.tail(1)) == {}
 
 
 def test_more_bandwidth_moves_the_bound_from_dram_to_the_array() -> None:

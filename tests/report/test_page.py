@@ -73,6 +73,21 @@ def test_the_numbers_are_the_reports() -> None:
     assert run["schedule"]["loop"] == found.schedule["loop"].tolist()
 
 
+def test_every_number_has_a_label_and_totals_of_a_kind_stand_together() -> None:
+    found = report()
+    data = data_of(page_html({"run": found}))
+    columns = [*found.totals, *found.layers.select_dtypes("number").columns]
+    assert [name for name in columns if name not in data["labels"]] == []
+    assert len(set(data["labels"].values())) == len(data["labels"])
+    names = list(data["runs"][0]["totals"])
+    assert set(names) == set(found.totals)
+    for ending in ("bytes", "cycles"):
+        places = [at for at, name in enumerate(names) if name.endswith(ending) and name != "statistical_cycles"]
+        between = names[places[0] : places[-1]]
+        print(ending, between)
+        assert not any(name in between for name in ("seconds", "energy_pj", "macs_dense"))
+
+
 def test_a_page_is_for_one_run_or_two(tmp_path: Path) -> None:
     for reports in ({}, dict.fromkeys("abc", report())):
         with pytest.raises(InputError, match=f"one report or two, found {len(reports)}"):

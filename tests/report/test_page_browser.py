@@ -70,6 +70,22 @@ def test_it_fits_the_screen(browser: Any, address: str, width: int, scheme: str)
     page.close()
 
 
+def test_utilisation_changes_by_percentage_points(browser: Any, tmp_path: Path) -> None:
+    trace = chain(conv_layer("a", (16, 16, 16), 16, (1, 1)))
+    reports = {
+        name: simulator.simulate(trace, small_accelerator(dram__bandwidth=name)) for name in ("1 GB/s", "1 MB/s")
+    }
+    before, now = (100 * report.totals["utilisation"] for report in reports.values())
+    expected = f"−{before - now:.1f} pp"
+    page = browser.new_page()
+    Opened(page, save_page(reports, tmp_path / "page.html").as_uri())
+    assert page.locator("dl.cards div", has_text="Array utilisation").locator("small").first.inner_text() == expected
+    row = page.locator("#summary tr", has=page.locator("[title=utilisation]"))
+    assert row.locator("td").last.text_content() == expected
+    assert row.locator("th").text_content() == "array utilisation, of all cycles"
+    page.close()
+
+
 def test_hovering_shows_the_numbers_of_a_layer(opened: Opened, mobilenet: dict[str, Report]) -> None:
     page = opened.page
     page.locator("#bars #bar-0").scroll_into_view_if_needed()

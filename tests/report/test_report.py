@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,13 @@ def test_the_spread_is_of_the_batches_own_figures() -> None:
         assert row["worst_images"] == str(int(np.argmax(values)))
     network = spread[(spread["layer"] == NETWORK) & (spread["quantity"] == "dram_bytes")]
     assert network["p5"].item() < network["p95"].item() <= network["worst"].item()
+
+
+def test_the_columns_that_the_documentation_explains_are_there() -> None:
+    """Each row of the table in docs/reading-reports.md names columns of layers."""
+    page = (Path(__file__).parents[2] / "docs" / "reading-reports.md").read_text(encoding="utf-8")
+    firsts = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    named = [name for cell in firsts for name in re.findall(r"`([a-z_0-9]+)`", cell)]
+    report = simulator.simulate(chain(conv_layer("a", (4, 8, 8), 8, (3, 3))), small_accelerator())
+    assert [name for name in named if name not in report.layers.columns] == []
+    assert {"statistical_cycles", "cycles", "dram_bytes", "utilisation"} <= set(named)

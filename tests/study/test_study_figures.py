@@ -1,5 +1,6 @@
 """Figures of a study: drawn whole, in all formats, with what they claim to show."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from simulator.errors import InputError
 from simulator.report.figures.save import save_figure
 from simulator.study.designs import done_results, pareto
 from simulator.study.figures import accuracy_figure, pareto_figure, save_study_figures, sensitivity_figure
+from simulator.study.folder import About
 from simulator.study.run import run_study
 
 
@@ -45,6 +47,18 @@ def test_the_front_that_is_drawn_is_the_front(out: Path) -> None:
     assert steps is not None
     assert len(steps) == len(front)
     assert steps[0][0] * 1e3 == pytest.approx(front["dram_bytes"].iloc[0])
+
+
+def test_a_front_says_of_which_objectives_it_is(out: Path) -> None:
+    study, table = done_results(out)
+
+    def words(about: About) -> str:
+        return " ".join(text.get_text() for text in pareto_figure(about, table, "dram_bytes", "energy_pj").texts)
+
+    assert "Front in DRAM traffic and Energy" in words(study)
+    assert "projection" not in words(study)
+    more = dataclasses.replace(study, objectives={**study.objectives, "seconds": "minimise"})
+    assert "a projection: the study also has Time" in words(more)
 
 
 def test_sensitivities_have_a_line_per_trace(out: Path) -> None:

@@ -54,14 +54,14 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"traces": None}, "study.yaml:1: key 'traces' is missing"),
     ({"trces": ["one"]}, "unknown key 'trces'"),
     ({"traces": ["nowhere"]}, "'nowhere' is no trace file"),
-    ({"traces": ["one.trace.safetensors", "../one.trace.safetensors"]}, "'one' stands there twice"),
+    ({"traces": ["one.trace.safetensors", "../one.trace.safetensors"]}, "found 'one' twice"),
     ({"images": 68}, "expected a selection in quotes"),
     ({"images": "0:9"}, "images 0:9: no image 8; there are 2"),
     ({"images": "0:1", "batch": 2}, "images 0:1: 1 images of 'one' do not divide into batches of 2"),
     ({"accelerators": ["eyeris"]}, "accelerator 'eyeris' is neither a file nor a preset"),
     ({"accelerators": ["eyeriss", "eyeriss"]}, "accelerators: 'eyeriss' stands there twice"),
     ({"pruning": "static"}, "pruning[0]: expected 'none' or 'dynamic', found 'static'"),
-    ({"objectives": ["dram_byte"]}, "unknown objective 'dram_byte'"),
+    ({"objectives": ["dram_byte"]}, "objectives: found 'dram_byte', expected objectives among dram_bytes, cycles, "),
     ({"search": {"method": "random"}}, "designs: expected a number with random"),
     ({"search": {"method": "grid", "designs": 3}}, "designs: expected none with grid"),
     ({"parameters": {"buffers.ifm.capacty": ["64 KiB"]}}, "unknown key 'capacty'"),
@@ -90,6 +90,12 @@ def test_a_mistake_names_file_key_and_what_was_expected(folder: Path, changes: d
         list(planned(path).strategy.rounds())
     assert message in str(error.value)
     assert "study.yaml" in str(error.value)
+
+
+def test_a_wrong_objective_is_named_alone(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"found 'energy_p', .*, agreement; did you mean 'energy_pj'\?$") as error:
+        load_study(study_file(folder, objectives=["dram_bytes", "energy_p"]))
+    assert "[" not in str(error.value).split("objectives:")[1]
 
 
 @pytest.mark.parametrize(

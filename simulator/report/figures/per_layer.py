@@ -1,8 +1,8 @@
 """Figures with one group of bars per layer and one bar per report, wrapped into rows like lines of text."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,7 @@ from simulator.report.figures.style import (
     with_unit,
 )
 from simulator.report.report import Report
+from simulator.report.zero_products import zero_products_name
 
 MOST_REPORTS = 3
 BAR_INCHES, BETWEEN_GROUPS = 0.055, 0.045
@@ -93,6 +94,12 @@ ARRAY_PARTS = (
 """What the multipliers did in the array's cycles."""
 
 
+def array_parts(reports: Iterable[Report]) -> tuple[Part, ...]:
+    """`ARRAY_PARTS` with the name that fits what the arrays of these reports do with zeros."""
+    name = zero_products_name(report.totals for report in reports)
+    return tuple(replace(part, name=name) if part.key == "array_ineffectual_cycles" else part for part in ARRAY_PARTS)
+
+
 def bandwidth_breakdown(reports: Mapping[str, Report]) -> Figure:
     """DRAM bytes of every layer by operand, the reports side by side.
 
@@ -136,11 +143,12 @@ def array_breakdown(reports: Mapping[str, Report]) -> Figure:
     reports, with more than three, or when the array does nothing.
     """
     check_reports(reports, MOST_REPORTS)
-    values = {name: _columns(report, ARRAY_PARTS) for name, report in reports.items()}
+    parts = array_parts(reports.values())
+    values = {name: _columns(report, parts) for name, report in reports.items()}
     totals = {name: sum(sum(layer.values()) for layer in of.values()) for name, of in values.items()}
     return _layer_figure(
         values,
-        ARRAY_PARTS,
+        parts,
         title=f"Where the array's cycles go: {subject(reports)}",
         quantity=f"Cycles {per_batch(reports)}",
         base="cycles",

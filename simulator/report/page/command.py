@@ -8,10 +8,13 @@ from typing import Any
 def simulate_command(meta: Mapping[str, Any], *, with_file: bool = False) -> str:
     """The `fmapsim simulate` that repeats a report's run.
 
+    The trace is given as the report's `trace_reference`; by its name, which may be none that can be given, where the
+    report has none (it was made in Python, or before reports had one).
+
     with_file: on an accelerator that has been saved as accelerator.yaml, and else on the one of the same name with the
     same settings changed.
     """
-    words = ["fmapsim", "simulate", str(meta["trace"]), "--hardware"]
+    words = ["fmapsim", "simulate", str(meta.get("trace_reference", meta["trace"])), "--hardware"]
     words.append("accelerator.yaml" if with_file else str(meta["accelerator"]))
     if not with_file:
         for key, value in meta["overrides"].items():

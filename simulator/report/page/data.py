@@ -8,11 +8,12 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.report.bound import bounds
 from simulator.report.figures.layer_names import merged_order, short_names
-from simulator.report.figures.per_layer import ARRAY_PARTS, CYCLE_PARTS, TRAFFIC_PARTS, Part
+from simulator.report.figures.per_layer import CYCLE_PARTS, TRAFFIC_PARTS, Part, array_parts
 from simulator.report.figures.style import subject
 from simulator.report.figures.totals import COMPONENTS
 from simulator.report.page.colours import class_of
 from simulator.report.page.command import simulate_command
+from simulator.report.page.labels import in_order, labels
 from simulator.report.report import Report
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def page_data(reports: Mapping[str, Report], accelerator_file: str | None = None
         "title": subject(reports),
         "layers": names,
         "short_names": short_names(names),
+        "labels": labels(reports.values()),
         "figures": _figures(reports.values()),
         "runs": [_run(name, report) for name, report in reports.items()],
         "accelerator_file": accelerator_file,
@@ -61,7 +63,7 @@ def _run(name: str, report: Report) -> dict[str, Any]:
     return {
         "name": name,
         "meta": dict(report.meta),
-        "totals": {key: _number(value) for key, value in report.totals.items()},
+        "totals": in_order({key: _number(value) for key, value in report.totals.items()}),
         "layers": layers,
         "values": values,
         "traffic": _by_layer(report.traffic, order, ["level", "operand", "direction"], "bytes"),
@@ -82,7 +84,7 @@ def _figures(reports: Iterable[Report]) -> list[dict[str, Any]]:
     return [
         {"key": "traffic", "name": "DRAM traffic", "unit": "B", "parts": _parts(TRAFFIC_PARTS)},
         {"key": "cycles", "name": "Cycles", "unit": "cycles", "parts": _parts(CYCLE_PARTS)},
-        {"key": "array", "name": "Array cycles", "unit": "cycles", "parts": _parts(ARRAY_PARTS)},
+        {"key": "array", "name": "Array cycles", "unit": "cycles", "parts": _parts(array_parts(reports))},
         {"key": "energy", "name": "Energy", "unit": "pJ", "parts": _parts(components)},
         {"key": "macs", "name": "MACs", "unit": "MAC", "parts": macs},
     ]

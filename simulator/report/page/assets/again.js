@@ -21,9 +21,13 @@ function block(title, text, file) {
 export function drawAgain() {
   const settings = JSON.stringify(latest.meta.accelerator_settings, null, 1);
   const { accelerator_settings, ...provenance } = latest.meta;
+  const { trace, trace_reference, trace_sha256 } = latest.meta;
+  const origin = trace_reference ? `The trace's content has SHA-256 ${trace_sha256}.`
+    : `The report does not say where its trace came from: where ${trace} is no name that fmapsim knows, put its file there instead.`;
   section("again").append(...[
     block("Command", data.command),
-    el("p", {}, data.accelerator_file ? "accelerator.yaml is the file below." : "The accelerator's settings are below; quantities are in B, Hz, B/s, ps, pJ, mW and bit."),
+    el("p", {}, data.accelerator_file ? "accelerator.yaml is the file below, and lies in the report's folder: run the command there." : "The accelerator's settings are below; quantities are in B, Hz, B/s, ps, pJ, mW and bit."),
+    el("p", { id: "origin" }, origin),
     data.accelerator_file
       ? block("Accelerator", data.accelerator_file, "accelerator.yaml")
       : block("Accelerator", settings, "accelerator.json"),

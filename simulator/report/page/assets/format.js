@@ -3,6 +3,7 @@
 const PREFIXES = {
   B: [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [1, "B"]],
   pJ: [[1e12, "J"], [1e9, "mJ"], [1e6, "µJ"], [1e3, "nJ"], [1, "pJ"]],
+  ns: [[1e6, "ms"], [1e3, "µs"], [1, "ns"]],
   s: [[1, "s"], [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"]],
   cycles: [[1e9, "G cycles"], [1e6, "M cycles"], [1e3, "k cycles"], [1, "cycles"]],
   MAC: [[1e12, "TMAC"], [1e9, "GMAC"], [1e6, "MMAC"], [1e3, "kMAC"], [1, "MAC"]],
@@ -39,6 +40,14 @@ export function change(value, base) {
   if (percents === 0) return "=";
   if (Math.abs(percents) < 0.05) return "≈";
   return `${percents > 0 ? "+" : "−"}${Math.abs(percents).toFixed(1)} %`;
+}
+
+// The change from one percentage to another in percentage points, with its sign.
+export function points(value, base) {
+  const found = value - base;
+  if (found === 0) return "=";
+  if (Math.abs(found) < 0.05) return "≈";
+  return `${found > 0 ? "+" : "−"}${Math.abs(found).toFixed(1)} pp`;
 }
 
 // Round steps for an axis from 0 to `most`, about `count` of them.

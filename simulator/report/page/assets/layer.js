@@ -3,7 +3,7 @@
 import { change, percent, quantity, whole } from "./format.js";
 import { announce, el, row, scrolling, section, svg } from "./dom.js";
 import { base, bound, choose, chosen, data, latest, onChoice, runs } from "./report.js";
-import { shown, unitOf } from "./summary.js";
+import { changed, labelled, shown, unitOf } from "./summary.js";
 
 const MEANS = {
   array: "the array works for longer than DRAM needs",
@@ -70,9 +70,9 @@ function traffic(layer) {
 function counters(layer) {
   const of = (run, name) => (run.at.has(layer) ? run.layers[name]?.[run.at.get(layer)] ?? 0 : 0);
   const names = Object.keys(latest.layers).filter((name) => runs.some((run) => typeof of(run, name) === "number" && of(run, name)));
-  return el("table", {}, el("caption", {}, "All counters that are not 0"),
+  return el("table", {}, el("caption", {}, "All counters that are not 0; hover for column names"),
     el("thead", {}, row(["counter", ...runs.map((run) => run.name), ...(base ? ["change"] : [])], true)),
-    el("tbody", {}, names.map((name) => row([name, ...runs.map((run) => shown(of(run, name), unitOf(name))), ...(base ? [change(of(latest, name), of(base, name))] : [])]))));
+    el("tbody", {}, names.map((name) => row([labelled(name), ...runs.map((run) => shown(of(run, name), unitOf(name))), ...(base ? [changed(of(latest, name), of(base, name), unitOf(name))] : [])]))));
 }
 
 function show(panel, layer) {

@@ -170,7 +170,7 @@ export function drawRoofline() {
   const body = el("div", {}, chart);
   home.append(el("div", { class: "controls" }, zoomButtons(zoom)),
     el("figure", {}, legend("Layers to show", parts, state.hidden, () => draw(chart)), body,
-      el("figcaption", {}, `${memory} of ${of} layers are bound by DRAM. Circles are bound by DRAM, squares by something else; the area grows with cycles.${base ? ` Pale marks are ${base.name}; a line leads to the same layer now.` : ""} Both axes count dense MACs, so skipped work lifts a layer, even above the array's roof.`)));
+      el("figcaption", {}, `Of the ${of} layers that have MACs, DRAM traffic and time of their own, ${memory} are bound by DRAM. Circles are bound by DRAM, squares by something else; the area grows with cycles.${base ? ` Pale marks are ${base.name}; a line leads to the same layer now.` : ""} Both axes count dense MACs, so skipped work lifts a layer, even above the array's roof.`)));
   onWidth(body, (width) => {
     state.width = width;
     draw(chart);

@@ -5,6 +5,7 @@ import { el, onWidth, row, scrolling, section, svg } from "./dom.js";
 import { base, latest, runs } from "./report.js";
 import { hideTip, showTip } from "./tip.js";
 import { legend } from "./legend.js";
+import { labelled } from "./summary.js";
 
 const MARGIN = { left: 48, right: 18, top: 10, bottom: 44 };
 const HEIGHT = 260;
@@ -59,10 +60,9 @@ function draw(chart) {
 
 function table() {
   const rows = runs.flatMap((run) => run.spread.layer.map((layer, at) => [run, layer, at]).filter(([, layer]) => layer === "(network)").map(([, , at]) => {
-    const cycles = run.spread.quantity[at] === "cycles";
     const unit = { dram_bytes: "B", energy_pj: "pJ", cycles: "cycles", macs_performed: "MAC" }[run.spread.quantity[at]];
     const cells = ["mean", "p5", "p50", "p95", "worst"].map((key) => quantity(run.spread[key][at], unit));
-    return row([`${base ? `${run.name}: ` : ""}${cycles ? "cycles" : run.spread.quantity[at]}`, ...cells, run.spread.worst_images[at]]);
+    return row([el("span", {}, base ? `${run.name}: ` : "", labelled(run.spread.quantity[at])), ...cells, run.spread.worst_images[at]]);
   }));
   return el("table", {}, el("caption", {}, "Over the images, for the whole network"),
     el("thead", {}, row(["quantity", "mean", "5th percentile", "median", "95th percentile", "worst", "worst image"], true)), el("tbody", {}, rows));

@@ -1,6 +1,6 @@
 // What the run costs in a few figures, each with its change, and all totals as a table.
 
-import { change, percent, quantity, whole } from "./format.js";
+import { change, percent, points, quantity, significant, whole } from "./format.js";
 import { el, row, scrolling, section } from "./dom.js";
 import { base, bound, data, latest, runs } from "./report.js";
 
@@ -15,8 +15,20 @@ const CARDS = [
 ];
 
 export function shown(value, unit) {
-  if (unit === "share") return percent(value);
+  if (unit === "share") return `${(100 * value).toFixed(1)} %`;
+  if (unit === "percent") return `${significant(value)} %`;
   return unit === "whole" ? whole(value) : quantity(value, unit);
+}
+
+// The change of a column or total: shares change by percentage points, all else by percent.
+export function changed(value, base, unit) {
+  if (unit === "share") return points(100 * value, 100 * base);
+  return unit === "percent" ? points(value, base) : change(value, base);
+}
+
+// What a column or total is called; its name in the tables and files shows on hovering.
+export function labelled(name) {
+  return el("span", { title: name }, data.labels[name] ?? name);
 }
 
 // Which unit a column of totals or layers has, by the end of its name.
@@ -25,6 +37,8 @@ export function unitOf(name) {
   if (name.endsWith("bytes") || name.endsWith("bytes_per_second")) return name.endsWith("second") ? "B/s" : "B";
   if (name.endsWith("_pj")) return "pJ";
   if (name === "utilisation") return "share";
+  if (name.endsWith("_percent")) return "percent";
+  if (name.endsWith("_ns")) return "ns";
   if (name.startsWith("macs_")) return "MAC";
   return name.endsWith("cycles") || name.startsWith("row_") || name === "tiles" ? "whole" : "";
 }
@@ -34,7 +48,7 @@ function card([label, key, unit, better]) {
   const lines = [];
   if (base) {
     const before = base.totals[key];
-    const text = change(now, before);
+    const text = changed(now, before, unit);
     const good = better * (now - before);
     const kind = text === "=" || text === "≈" || !good ? "" : good > 0 ? "better" : "worse";
     lines.push(el("small", { class: kind }, text), el("small", {}, `${base.name}: ${shown(before, unit)}`));
@@ -76,12 +90,12 @@ function boundsSentence() {
 export function drawSummary() {
   const names = [...new Set(runs.flatMap((run) => Object.keys(run.totals)))].filter((name) => runs.some((run) => run.totals[name]));
   const table = el("table", {},
-    el("caption", {}, "Sums over all layers; _pj are picojoules."),
+    el("caption", {}, "Sums over all layers, and the most that buffers held. Hover for a total's name in report.json."),
     el("thead", {}, row(["total", ...runs.map((run) => run.name), ...(base ? ["change"] : [])], true)),
     el("tbody", {}, names.map((name) => row([
-      name,
+      labelled(name),
       ...runs.map((run) => shown(run.totals[name] ?? 0, unitOf(name))),
-      ...(base ? [change(latest.totals[name] ?? 0, base.totals[name] ?? 0)] : []),
+      ...(base ? [changed(latest.totals[name] ?? 0, base.totals[name] ?? 0, unitOf(name))] : []),
     ]))));
   section("summary").append(
     el("dl", { class: "cards" }, CARDS.map(card), accuracyCard()),
