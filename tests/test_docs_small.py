@@ -1,6 +1,7 @@
 """Pages whose commands take minutes or need a cluster run here on smaller inputs; what is replaced is said at each."""
 
 import contextlib
+import importlib
 import shutil
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -107,6 +109,80 @@ def test_the_page_on_studies_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     here, there = (results(tmp_path / name).drop(columns=[*TOOK]) for name in ("study", "clustered"))
     assert len(here) == 2
     pd.testing.assert_frame_equal(here, there)
+
+
+MYNET = """
+from torch import nn
+
+
+class MyNet(nn.Module):
+    input_shape = (3, 16, 16)
+    num_classes = 10
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.inner = nn.Conv2d(16, 32, 3, padding=1)
+        self.outer = nn.Conv2d(32, 16, 3, padding=1)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        x = (x + self.outer(self.inner(x).relu())).relu()
+        return self.head(x.mean(dim=(2, 3)))
+
+
+def build():
+    return MyNet()
+"""
+
+MYNET_STUDY = """
+name: mynet
+traces: [mynet.trace.safetensors]
+images: "0:1"
+accelerators: [edge-npu]
+parameters: {buffers.ifm.capacity: [256 KiB, 512 KiB]}
+"""
+
+
+def test_what_the_readme_does_with_ones_own_network_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth as many images are selected as there, of a hundred small ones; a study of two designs."""
+    torch = pytest.importorskip("torch", reason="recording needs PyTorch")
+    image = pytest.importorskip("PIL.Image", reason="recording needs Pillow")
+    pytest.importorskip("torch_pruning", reason="pruning needs Torch-Pruning")
+    from safetensors.torch import save_file
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "mynet", raising=False)
+    Path("mynet.py").write_text(MYNET, encoding="utf-8")
+    Path("mynet-study.yaml").write_text(MYNET_STUDY, encoding="utf-8")
+    Path("photos").mkdir()
+    random = np.random.default_rng(0)
+    rows = ["file\tclass_index"]
+    for number in range(100):
+        image.fromarray(random.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(f"photos/{number:03d}.png")
+        rows.append(f"{number:03d}.png\t{number % 10}")
+    Path("labels.tsv").write_text("\n".join(rows), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    torch.manual_seed(0)
+    save_file(importlib.import_module("mynet").build().state_dict(), "mynet.safetensors")
+    fewer = {"0:500": "0:50", "500:1000": "50:100"}
+    commands = [words for block in blocks_of(ROOT / "README.md") for words in block.commands]
+    own = [words for words in commands if "mynet" in " ".join(words)]
+    assert {words[0] for words in own} >= {"extract", "simulate", "calibrate", "prune", "study"}
+    for words in own:
+        arguments = [fewer.get(word, word) for word in words]
+        quick = ["--images", "0:2", "--no-figures"] if words[0] == "simulate" else []
+        assert main([*arguments, *quick]) == 0, words
+
+
+def test_the_study_of_architectures_is_one_that_can_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its file is checked and its points are counted; running them takes a quarter of an hour."""
+    [words] = commands_of("studies/architecture")
+    file = ROOT / words[words.index("run") + 1]
+    assert main(["study", "points", str(file)]) == 0
+    assert "2,160 points" in " ".join(capsys.readouterr().out.split())
 
 
 @contextlib.contextmanager
