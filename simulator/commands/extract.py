@@ -14,7 +14,6 @@ from simulator.commands.quantities import bytes_text, macs_text
 from simulator.commands.terminal import console, printable, progress
 from simulator.commands.trace import accuracy_text
 from simulator.errors import InputError
-from simulator.hardware.accelerator import PruningUnit
 from simulator.pruning.dynamic.epsilon_file import (
     CalibratedEpsilons,
     calibrated_epsilons,
@@ -271,6 +270,8 @@ def _tile_size(text: str | None) -> tuple[int, int] | None:
 
 def _pruning_unit(recorded: "RecordedPruning | None") -> str:
     """The options of `simulate` that prune as the recording did, beside what a pruning unit does by default."""
+    from simulator.hardware.accelerator import PruningUnit
+
     if recorded is None:
         return ""
     wanted = {
