@@ -26,7 +26,7 @@ from simulator.cli import main as fmapsim
 NETWORKS = {
     "mobilenet_v2": ("0:1000:2", "1:1000:2", 10),
     "mobilenet_v1": ("0:1000:2", "1:1000:2", 10),
-    "squeezenet1.1": ("0:1000:4", "1:1000:2", 10),
+    "squeezenet1.1": ("0:1000:2", "1:1000:2", 10),
     "squeezenet1.0_dc": ("0:1000:4", "1:1000:2", 10),
     "tinydarknet": ("0:1000:4", "1:1000:2", 10),
     "resnet18_pqf": ("0:1000:4", "1:1000:2", 10),
