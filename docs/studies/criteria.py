@@ -217,10 +217,15 @@ def tune(data: Path) -> None:
         print(*row, flush=True)
 
 
+def measured() -> pd.DataFrame:
+    """What has been measured of networks of which more than the unpruned one has been."""
+    found = pd.read_csv(MEASURED)
+    return found[found.groupby("network").criterion.transform("nunique") > 1]
+
+
 def draw() -> None:
     """The tables of docs/static-pruning.md and criteria.png."""
-    found = pd.read_csv(MEASURED)
-    found = found[found.groupby("network").criterion.transform("nunique") > 1]  # one is only begun with the unpruned
+    found = measured()
     tables = {}
     for name in found.network.unique():
         for column in ("top1_cut", "top1_restored"):
