@@ -271,22 +271,13 @@ def _tile_size(text: str | None) -> tuple[int, int] | None:
 def _pruning_unit(recorded: "RecordedPruning | None") -> str:
     """The options of `simulate` that prune as the recording did, beside what a pruning unit does by default."""
     from simulator.hardware.accelerator import PruningUnit
+    from simulator.machine.pruning import as_set
 
     if recorded is None:
         return ""
-    wanted = {
-        "side": recorded.side,
-        "granularity": recorded.granularity,
-        "rule": recorded.rule if recorded.rule in ("all", "mean") else "count",
-        "thresholds": "channel" if recorded.thresholds_by_channel else "layer",
-        "replacement": "mean" if recorded.means else "zero",
-    }
-    if recorded.tile:
-        wanted["tile"] = "[" + ",".join(map(str, recorded.tile)) + "]"
-    if recorded.granularity == "element":  # needs no unit: what elements leave empty is found by any
-        return " --pruning dynamic"
     usual = PruningUnit()
-    changes = [f" --set pruning.{key}={value}" for key, value in wanted.items() if value != getattr(usual, key)]
+    wanted = {key: value for key, value in recorded.unit.items() if value != getattr(usual, key)}
+    changes = [f" --set pruning.{key}={as_set(value)}" for key, value in wanted.items()]
     return " --pruning dynamic" + "".join(changes)
 
 

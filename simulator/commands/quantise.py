@@ -104,7 +104,8 @@ def quantise(
     with output_folder(out.parent):
         found = subject(network, weights, calibration, labels, select, evaluate)
         if size is not None:
-            mean = min(mean_bits_for(found.model.module, request.layers, 8 * size), max(request.widths))
+            widest = 16 if scheme == "fixed" else max(request.widths)
+            mean = min(mean_bits_for(found.model.module, request.layers, 8 * size), widest)
             request = dataclasses.replace(request, mean_bits=int(mean) if scheme == "fixed" else mean)
         command = command_line(context, _PATHS)
         about = {"command": command, "network": network_name(network), **found.origin, **made_by()}

@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import PruningUnit
-from simulator.trace.records import RecordedPruning
 from simulator.trace.trace import Trace
 from simulator.trace.zero_map import tile_counts
 
@@ -48,34 +47,23 @@ def check_pruning(trace: Trace, pruning: DynamicPruning, unit: PruningUnit) -> N
         )
     if recorded is None or epsilon == 0.0:
         return
-    pairs: list[tuple[str, object, object]] = [("side", recorded.side, unit.side)]
-    if recorded.granularity != "element":  # zeroed elements need no flags: any unit finds what they leave empty
-        tile = tuple(recorded.tile) if recorded.tile else None
-        pairs += [("granularity", recorded.granularity, unit.granularity), ("tile", tile, unit.tile)]
-    pairs += _abilities(recorded, unit)
-    for key, found, expected in pairs:
-        if found != expected:
+    for key, found in recorded.unit.items():
+        expected = getattr(unit, key)
+        more = _MORE.get(key)  # a unit that can do more than needed is as good as an equal one
+        if found != expected and more != (found, expected):
             raise InputError(
                 f"trace '{trace.name}' was recorded with pruning {key} {found}, but the accelerator's pruning.{key} is "
-                f"{expected}; make them equal, in its file or by --set pruning.{key}={_as_set(found)}"
+                f"{expected}; make them equal, in its file or by --set pruning.{key}={as_set(found)}"
             )
 
 
-def _as_set(value: object) -> str:
+def as_set(value: object) -> str:
     """A setting as `--set` takes it."""
     return "[" + ",".join(map(str, value)) + "]" if isinstance(value, tuple) else str(value)
 
 
-def _abilities(recorded: RecordedPruning, unit: PruningUnit) -> list[tuple[str, object, object]]:
-    """What the recording needs of the unit beside what the unit has; more than needed is as good as equal."""
-    rule = recorded.rule if recorded.rule in ("all", "mean") else "count"
-    thresholds = "channel" if recorded.thresholds_by_channel else "layer"
-    replacement = "mean" if recorded.means else "zero"
-    return [
-        ("rule", rule, "all" if (rule, unit.rule) == ("all", "count") else unit.rule),
-        ("thresholds", thresholds, thresholds if unit.thresholds == "channel" else unit.thresholds),
-        ("replacement", replacement, replacement if unit.replacement == "mean" else unit.replacement),
-    ]
+_MORE = {"rule": ("all", "count"), "thresholds": ("layer", "channel"), "replacement": ("zero", "mean")}
+"""By setting: what a recording needs, and the ability of a unit that covers it."""
 
 
 def kept_elements(unit: PruningUnit, nonzero: Bools) -> Bools:

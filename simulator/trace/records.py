@@ -153,6 +153,22 @@ class RecordedPruning:
         """Whether some layer has an epsilon per channel."""
         return isinstance(self.epsilon, dict) and any(isinstance(value, tuple) for value in self.epsilon.values())
 
+    @property
+    def unit(self) -> dict[str, Any]:
+        """The settings of a pruning unit that does the same: those of `pruning` in an accelerator file that matter.
+
+        A recording of single elements needs no unit of its own: any finds what they leave empty.
+        """
+        tile = tuple(self.tile) if self.tile else None
+        shape = {} if self.granularity == "element" else {"granularity": self.granularity, "tile": tile}
+        return {
+            "side": self.side,
+            **shape,
+            "rule": self.rule if self.rule in ("all", "mean") else "count",
+            "thresholds": "channel" if self.thresholds_by_channel else "layer",
+            "replacement": "mean" if self.means else "zero",
+        }
+
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "RecordedPruning":
         """The record from JSON values; raises TypeError when they are not."""

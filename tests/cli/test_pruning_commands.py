@@ -145,6 +145,9 @@ def test_quantised_widths_reach_the_trace(run: Run, workshop: Path) -> None:
     assert "scheme intra, 3 bits on average" in result.out
     sized = run("quantise", "net.json", "--size", "3 KiB", "--scheme", "free", *images, "--out", "sized")
     assert sized.code == 0, sized.err
+    for scheme, bits in (("fixed", 16), ("inter", 8)):  # more room than the widest width takes
+        roomy = run("quantise", "net.json", "--size", "1 MiB", "--scheme", scheme, "--out", "roomy")
+        assert f"scheme {scheme}, {bits} bits on average" in roomy.out, roomy.err
     neither = run("quantise", "net.json", "--out", "neither")
     assert (neither.code, "needs --bits or --size" in neither.err) == (2, True)
     assert run("extract", "three.json", "--images", "images.npz", "--select", "0:2", "--out", "three").code == 0
