@@ -5,6 +5,7 @@ They load traces and fmapsim themselves, from file systems that they share with 
 
 import contextlib
 import importlib.util
+from concurrent.futures import CancelledError
 from typing import Any
 
 from simulator.errors import InputError
@@ -59,30 +60,39 @@ class DaskWorkers:
         import distributed
 
         wait: Any = distributed.wait
-        if not self._futures:
-            return []
-        with self._client.as_current():
-            finished = wait(list(self._futures), return_when="FIRST_COMPLETED").done
         found: list[Outcome] = []
-        for future in finished:
-            task = self._futures.pop(future)
-            found += self._outcomes(future, task)
-        return found or self.wait()
+        while self._futures and not found:
+            with self._client.as_current():
+                try:
+                    finished = wait(list(self._futures), return_when="FIRST_COMPLETED").done
+                except CancelledError as error:
+                    raise self._mistake(error) from None
+            for future in finished:
+                task = self._futures.pop(future)
+                if future.status in ("lost", "pending"):
+                    # The worker that held its result is gone: the scheduler has it computed again.
+                    self._futures[future] = task
+                else:
+                    found += self._outcomes(future, task)
+        return found
 
     def _outcomes(self, future: Any, task: Task) -> list[Outcome]:
         from distributed import KilledWorker
 
-        if future.status == "finished":
+        try:
             outcomes: list[Outcome] = future.result()
-            return outcomes
-        error = future.exception() if future.status == "error" else None
-        if isinstance(error, KilledWorker):
+        except KilledWorker:
             if len(task.jobs) == 1:
                 return [lost(task.jobs[0].key, "lost by the cluster")]
             for single in task.single():
                 self.submit(single)
             return []
-        if isinstance(error, InputError):
-            raise error
-        reason = f"{type(error).__name__}: {error}" if error is not None else f"a task was {future.status}"
-        raise InputError(f"the Dask cluster at {self._address} cannot go on ({reason}); run the same command again")
+        except InputError:
+            raise
+        except Exception as error:
+            raise self._mistake(error) from None
+        return outcomes
+
+    def _mistake(self, error: BaseException) -> InputError:
+        reason = f"{type(error).__name__}: {error}"
+        return InputError(f"the Dask cluster at {self._address} cannot go on ({reason}); run the same command again")
