@@ -75,6 +75,15 @@ def calibrate(
             help="How far thresholds follow what a map is worth, 0 to 1; 1, 0.5 and 0 are tried if left out.",
         ),
     ] = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            "--folds",
+            min=1,
+            metavar="N",
+            help="Parts of the --select images: each is judged with thresholds made from the others.",
+        ),
+    ] = 4,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images in one forward pass.")] = 10,
     simulated: Annotated[
         int, typer.Option("--simulate", min=1, metavar="N", help="Of the --evaluate images, how many are simulated.")
@@ -119,6 +128,7 @@ def calibrate(
         simulated,
         changes,
         (1.0, 0.5, 0.0) if spread is None else (spread,),
+        folds,
     )
     load_accelerator(hardware, changes)
     every = open_images(images) if labels is not None else _labelled(open_images(images), "--images")
@@ -151,6 +161,7 @@ def calibrate(
                 "max_loss_points": max_loss,
                 "thresholds": thresholds,
                 "replace": replace,
+                "folds": folds,
             },
             "hardware": hardware,
             "overrides": {key: str(value) for key, value in changes.items()},

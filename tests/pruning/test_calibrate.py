@@ -15,8 +15,9 @@ from simulator.extract.extract import evaluating, extract  # noqa: E402
 from simulator.extract.plan import make_plan  # noqa: E402
 from simulator.extract.pruning_hook import DynamicPruning, flagged_feature_maps  # noqa: E402
 from simulator.extract.tracer import trace_graph  # noqa: E402
-from simulator.pruning.dynamic.bench import Bench  # noqa: E402
+from simulator.pruning.dynamic.bench import Bench, Outcome  # noqa: E402
 from simulator.pruning.dynamic.calibrate import CALIBRATED, LabelledImages, Settings, calibrate  # noqa: E402
+from simulator.pruning.dynamic.cross_fit import folds_of, joined  # noqa: E402
 from simulator.pruning.dynamic.kernel_norms import kernel_norms  # noqa: E402
 from simulator.pruning.dynamic.sensitivity import sample_layers, scores  # noqa: E402
 
@@ -174,6 +175,50 @@ def test_a_calibration_stays_within_the_loss_and_says_what_it_saves(task, option
     assert trace.accuracy.top1 == pytest.approx(calibrated.top1)
 
 
+@pytest.mark.parametrize(("total", "most", "count"), [(103, 4, 4), (3, 8, 3), (7, 1, 1), (1, 4, 1)])
+def test_folds_put_every_image_where_it_was(total, most, count):
+    folds = folds_of(total, most)
+    assert len(folds) == count
+    assert (np.sum(folds, axis=0) == 1).all()
+    random = np.random.default_rng(total)
+    correct, certainty = random.random(total) < 0.5, random.random(total)
+    flags = random.integers(0, 9, (total, 2))
+
+    def outcome(of):
+        flagged = int(flags[of].sum())
+        return Outcome(correct[of], certainty[of], flagged, 9, 4 * flagged, 36, {"conv": flags[of].sum(axis=0)})
+
+    found, whole = joined([outcome(fold) for fold in folds], folds), outcome(np.ones(total, bool))
+    assert (found.correct == whole.correct).all()
+    assert (found.certainty == whole.certainty).all()
+    assert (found.by_channel["conv"] == whole.by_channel["conv"]).all()
+    assert (found.flagged, found.maps) == (whole.flagged, 9 * count)
+    assert (found.flagged_elements, found.elements) == (whole.flagged_elements, 36 * count)
+
+
+def test_no_image_judges_thresholds_that_it_made(task, monkeypatch):
+    """Another image 5 changes the thresholds that the other folds are judged with, and not those of its own fold."""
+    net, calibration, evaluation = task
+    batch = torch.cat(list(calibration.batches))
+    settings = Settings("edge-npu", max_loss=0.04, simulated=1, folds=4, spreads=(1.0,))
+    run, seen = Bench.run, []
+
+    def watched(bench, pruning, progress=None):
+        if pruning is not None and isinstance(pruning.epsilons["conv1"], tuple):
+            seen.append(np.concatenate([np.ravel(value) for value in pruning.epsilons.values()]))
+        return run(bench, pruning, progress)
+
+    monkeypatch.setattr(Bench, "run", watched)
+    found = []
+    for image in (batch[5], images(1, seed=9)[0] * 2):
+        changed = torch.cat([batch[:5], image[None], batch[6:]]).split(20)
+        seen.clear()
+        calibrate(net, LabelledImages(changed, calibration.labels), evaluation, settings, name="net")
+        found.append([fold / fold.sum() for fold in seen[:4]])
+    same = [np.allclose(before, after, rtol=1e-3) for before, after in zip(*found, strict=True)]
+    assert same == [False, True, False, False]
+
+
 def test_an_interrupted_calibration_goes_on_where_it_stopped(task, tmp_path):
     net, calibration, evaluation = task
     settings = Settings("edge-npu", max_loss=0.04, simulated=1)
@@ -215,6 +260,7 @@ def test_an_interrupted_calibration_goes_on_where_it_stopped(task, tmp_path):
         ({"objective": "time"}, "objective 'time', expected dram_bytes, cycles or energy"),
         ({"max_loss": -0.1}, "max_loss is -0.1"),
         ({"simulated": 0}, "simulated is 0"),
+        ({"folds": 0}, "folds is 0"),
         ({"overrides": {"pruning.side": "ifm"}}, "prunes per feature_map on the side ifm; calibration needs"),
         ({"hardware": "eyeris"}, "did you mean 'eyeriss'"),
     ],

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
@@ -35,8 +36,9 @@ from simulator.pruning.dynamic.allocation import (
     weighted,
 )
 from simulator.pruning.dynamic.bench import Bench, Outcome
+from simulator.pruning.dynamic.cross_fit import folds_of, joined, picked, without
 from simulator.pruning.dynamic.intervals import Difference, paired_difference
-from simulator.pruning.dynamic.journal import Journal
+from simulator.pruning.dynamic.journal import Journal, Samples
 from simulator.pruning.dynamic.kernel_norms import kernel_norms
 from simulator.pruning.dynamic.search import Step, strongest
 from simulator.pruning.dynamic.sensitivity import sample_layers
@@ -63,7 +65,9 @@ def unit_rule(rule: str) -> str:
 @dataclass(frozen=True)
 class Settings:
     """What to calibrate for. max_loss is a fraction of top-1; simulated: how many held-out images are simulated;
-    spreads: how far thresholds follow what maps are worth (`Allocation`), of which the one that saves most is taken."""
+    spreads: how far thresholds follow what maps are worth (`Allocation`), of which the one that saves most is taken;
+    folds: into how many parts the calibration images are dealt to judge thresholds on others than they were made from
+    (`cross_fit`), 1 to judge them on those they were made from."""
 
     hardware: str | Path
     objective: Objective = "dram_bytes"
@@ -74,6 +78,7 @@ class Settings:
     simulated: int = 4
     overrides: Mapping[str, object] | None = None
     spreads: tuple[float, ...] = (1.0, 0.5, 0.0)
+    folds: int = 4
 
     def __post_init__(self) -> None:
         """Raises InputError for a value that is not allowed."""
@@ -90,6 +95,8 @@ class Settings:
             raise InputError(f"max_loss is {self.max_loss}, expected a fraction of 0 to below 1")
         if self.simulated < 1:
             raise InputError(f"simulated is {self.simulated}, expected at least 1 image")
+        if self.folds < 1:
+            raise InputError(f"folds is {self.folds}, expected at least 1")
 
     @property
     def unit(self) -> dict[str, str]:
@@ -177,6 +184,27 @@ def calibrate(
     return _Calibrator(model, calibration, evaluation, settings, name, accelerator, journal, watch).run()
 
 
+@dataclass(frozen=True)
+class _Made:
+    """An allocation and the samples that it was made from."""
+
+    samples: Mapping[str, LayerSamples]
+    allocation: Allocation
+
+    def pruning(self, level: float, spread: float, settings: Settings) -> DynamicPruning:
+        """What flags feature maps at a level."""
+        epsilons = replace(self.allocation, spread=spread).thresholds(level)
+        means = flagged_means(self.samples, epsilons) if settings.replace == "mean" else None
+        return DynamicPruning(epsilons, rule=settings.rule, means=means)
+
+    def level_of(self, margins: npt.NDArray[np.float32], spread: float, disturbance: float) -> float:
+        """The level at which so much disturbance is expected."""
+        chosen = replace(self.allocation, spread=spread)
+        return chosen.level_of(
+            lambda level: expected_disturbance(self.samples, margins, chosen.thresholds(level)), disturbance
+        )
+
+
 class _Calibrator:
     def __init__(
         self,
@@ -193,7 +221,11 @@ class _Calibrator:
         self._accelerator, self._watch = accelerator, watch
         self._calibration, self._evaluation = calibration, evaluation
         self._plan = _plan_of(model, calibration.batches[0], name)
-        self._bench = Bench(model, self._plan, name, calibration.batches, calibration.labels)
+        self._folds = folds_of(len(calibration.labels), settings.folds)
+        self._benches = [
+            Bench(model, self._plan, name, picked(calibration.batches, fold), calibration.labels[fold])
+            for fold in self._folds
+        ]
         self._held_out = Bench(model, self._plan, name, evaluation.batches, evaluation.labels)
         path, origin = (None, "") if journal is None else journal
         relevant = {"origin": origin, "settings": str(settings), "hardware": accelerator.model_dump(mode="json")}
@@ -203,36 +235,32 @@ class _Calibrator:
 
     def run(self) -> Calibration:
         settings = self._settings
-        allocation, samples, margins = self._allocation()
-        self._worth = allocation.worth
-        self._unpruned = self._outcome(self._bench, None, "calibration, unpruned")
+        samples, margins = self._samples()
+        allocate = self._allocator()
+        every = _Made(samples, allocate(samples, margins))
+        folds = []
+        for fold in self._folds:
+            others, their_margins = without(samples, margins, fold)
+            folds.append(_Made(others, allocate(others, their_margins)))
+        self._worth = every.allocation.worth
+        self._unpruned = self._on_folds([None] * len(folds), "calibration, unpruned")
         scales = {name: float(layer.score.mean(dtype=np.float64)) for name, layer in samples.items()}
 
         def by_global(level: float) -> DynamicPruning:
             epsilons = {name: rounded(np.array([level * scale]))[0] for name, scale in scales.items()}
             return DynamicPruning(epsilons, rule=settings.rule)
 
-        def by_allocation(spread: float) -> Callable[[float], DynamicPruning]:
-            chosen = replace(allocation, spread=spread)
-
-            def at(level: float) -> DynamicPruning:
-                epsilons = chosen.thresholds(level)
-                means = flagged_means(samples, epsilons) if settings.replace == "mean" else None
-                return DynamicPruning(epsilons, rule=settings.rule, means=means)
-
-            return at
-
-        best_global = self._search(GLOBAL, by_global, _FIRST_GLOBAL)
+        best_global = self._search(GLOBAL, lambda level: [by_global(level)] * len(folds), _FIRST_GLOBAL)
         best, found = None, None
         for spread in settings.spreads:
-            chosen = replace(allocation, spread=spread)
-            start = chosen.level_of(
-                lambda level, chosen=chosen: expected_disturbance(samples, margins, chosen.thresholds(level)),  # type: ignore[misc]
-                _FIRST_DISTURBANCE,
-            )
-            step = self._search(f"{CALIBRATED}, spread {spread:g}", by_allocation(spread), start)
+
+            def at(level: float, spread: float = spread) -> list[DynamicPruning]:
+                return [one.pruning(level, spread, settings) for one in folds]
+
+            start = every.level_of(margins, spread, _FIRST_DISTURBANCE)
+            step = self._search(f"{CALIBRATED}, spread {spread:g}", at, start)
             if best is None or step.saved > best.saved:
-                best, found = step, by_allocation(spread)(step.level)
+                best, found = step, every.pruning(step.level, spread, settings)
         assert best is not None
         assert found is not None
         candidates = {
@@ -244,39 +272,51 @@ class _Calibrator:
         steps = {GLOBAL: best_global, CALIBRATED: best}
         return Calibration(found.epsilons, found.means or {}, best_global.level, rows, steps, self._tried)
 
-    def _allocation(self) -> tuple[Allocation, dict[str, LayerSamples], npt.NDArray[np.float32]]:
-        settings, total = self._settings, len(self._calibration.labels)
-
-        def sample() -> tuple[dict[str, LayerSamples], npt.NDArray[np.float32]]:
+    def _samples(self) -> Samples:
+        def sample() -> Samples:
+            total = len(self._calibration.labels)
             with self._watch("sensitivity", "images") as advance, evaluating(self._model):
-                return sample_layers(
-                    self._model, self._plan, self._calibration.batches, settings.rule, lambda done: advance(done, total)
-                )
+                batches, rule = self._calibration.batches, self._settings.rule
+                return sample_layers(self._model, self._plan, batches, rule, lambda done: advance(done, total))
 
-        samples, margins = self._journal.samples(sample)
-        few = self._calibration.batches[0][:2]
-        trace = extract(self._model, few, name=self._name)
-        report = simulate(trace, self._accelerator)
+        return self._journal.samples(sample)
+
+    def _allocator(self) -> Callable[[Mapping[str, LayerSamples], npt.NDArray[np.float32]], Allocation]:
+        """What makes an allocation from samples and margins, on what two images say of the accelerator."""
+        settings = self._settings
+        trace = extract(self._model, self._calibration.batches[0][:2], name=self._name)
         by_mean = settings.replace == "mean"
-        worths = map_worths(trace, report, settings.objective, kernels_stay=by_mean)
-        found = sensitivities(samples, margins, by_mean=by_mean)
+        worths = map_worths(trace, simulate(trace, self._accelerator), settings.objective, kernels_stay=by_mean)
         norms = kernel_norms(self._model, trace) if settings.thresholds == "kernel" else {}
         by_density = self._accelerator.compression.feature_map.codec != "raw"
-        allocation = Allocation(
-            weighted(found, settings.thresholds, norms),
-            channel_worths(samples, worths, by_density=by_density),
-            settings.thresholds != "layer",
-        )
-        return allocation, samples, margins
 
-    def _outcome(self, bench: Bench, pruning: DynamicPruning | None, what: str) -> Outcome:
-        images = self._calibration if bench is self._bench else self._evaluation
+        def allocate(samples: Mapping[str, LayerSamples], margins: npt.NDArray[np.float32]) -> Allocation:
+            found = sensitivities(samples, margins, by_mean=by_mean)
+            return Allocation(
+                weighted(found, settings.thresholds, norms),
+                channel_worths(samples, worths, by_density=by_density),
+                settings.thresholds != "layer",
+            )
+
+        return allocate
+
+    def _on_folds(self, prunings: Sequence[DynamicPruning | None], what: str) -> Outcome:
+        """What becomes of the calibration images, those of each fold under a pruning of its own."""
+        total, done = len(self._calibration.labels), 0
+        outcomes: list[Outcome] = []
         with self._watch(what, "images") as advance:
-            return bench.run(pruning, lambda done: advance(done, len(images.labels)))
+            for bench, pruning in zip(self._benches, prunings, strict=True):
+                outcomes.append(bench.run(pruning, partial(_advanced, advance, total, done)))
+                done += len(outcomes[-1].correct)
+        return joined(outcomes, self._folds)
 
-    def _search(self, what: str, pruning_at: Callable[[float], DynamicPruning], start: float) -> Step:
+    def _on_held_out(self, pruning: DynamicPruning, what: str) -> Outcome:
+        with self._watch(f"held out, {what}", "images") as advance:
+            return self._held_out.run(pruning, lambda done: advance(done, len(self._evaluation.labels)))
+
+    def _search(self, what: str, prunings_at: Callable[[float], Sequence[DynamicPruning]], start: float) -> Step:
         def measured(level: float) -> Step:
-            outcome = self._outcome(self._bench, pruning_at(level), f"{what}, level {level:.3g}")
+            outcome = self._on_folds(prunings_at(level), f"{what}, level {level:.3g}")
             return Step(
                 level,
                 self._unpruned.top1 - outcome.top1,
@@ -296,7 +336,7 @@ class _Calibrator:
 
     def _rows(self, candidates: Mapping[str, DynamicPruning]) -> list[Row]:
         # At epsilon 0 only zeros become zero: one run is both, and its flags are counted.
-        unpruned = self._outcome(self._held_out, candidates["epsilon 0"], "held out, unpruned")
+        unpruned = self._on_held_out(candidates["epsilon 0"], "unpruned")
         images = _first(self._evaluation.batches, self._settings.simulated)
         whole = extract(self._model, images, name=self._name)
         base = simulate(whole, self._accelerator).totals
@@ -304,7 +344,7 @@ class _Calibrator:
         rows = [_row("unpruned", replace(unpruned, flagged=0, flagged_elements=0), nothing, base)]
         for name, pruning in candidates.items():
             same = pruning.changes_nothing
-            outcome = unpruned if same else self._outcome(self._held_out, pruning, f"held out, {name}")
+            outcome = unpruned if same else self._on_held_out(pruning, name)
             needed = self._settings.unit if name == CALIBRATED else {"pruning.rule": unit_rule(pruning.rule)}
             hardware = load_accelerator(self._settings.hardware, {**(self._settings.overrides or {}), **needed})
             trace = extract(
@@ -314,6 +354,10 @@ class _Calibrator:
             change = nothing if same else paired_difference(unpruned.correct, outcome.correct)
             rows.append(_row(name, outcome, change, totals))
         return rows
+
+
+def _advanced(advance: Progress, total: int, before: int, done: int) -> None:
+    advance(before + done, total)
 
 
 def _row(name: str, outcome: Outcome, change: Difference, totals: Mapping[str, float]) -> Row:
