@@ -14,7 +14,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --nbmake tests notebooks
+	$(BIN)/pytest -n 2 --dist worksteal --nbmake tests notebooks
 
 lint: $(READY)
 	$(BIN)/ruff format simulator tests benchmarks

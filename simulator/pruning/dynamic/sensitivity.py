@@ -5,7 +5,8 @@ margin m = z₁ - z₂ between the two highest logits; with g = ∂m/∂x a feat
 changes it by Σ g·(r - x) to first order, summed over the map.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def scores(maps: torch.Tensor, rule: str) -> torch.Tensor:
 def sample_layers(
     model: nn.Module,
     plan: Plan,
-    batches: Iterable[torch.Tensor],
+    batches: Sequence[torch.Tensor],
     rule: str,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[dict[str, LayerSamples], Floats]:
@@ -48,8 +49,10 @@ def sample_layers(
 
     progress is called with the images done. Raises InputError where the network cannot be unrolled or has no logits.
     """
-    collected: dict[str, list[tuple[Floats, ...]]] = {name: [] for name in plan.prunable}
-    margins: list[Floats] = []
+    images = sum(len(batch) for batch in batches)
+    # Room for all at once: small arrays that stay, between large ones that go, would leave the heap full of holes.
+    layers: dict[str, LayerSamples] = {}
+    margins = np.zeros(images, np.float32)
     unrolled: dict[tuple[int, ...], torch.fx.GraphModule] = {}
     done = 0
     with _frozen(model), plain_attention():
@@ -58,18 +61,17 @@ def sample_layers(
             if shape not in unrolled:
                 unrolled[shape] = _unrolled(model, batch, plan)
             run = _GradientRun(unrolled[shape], plan, rule, len(batch))
-            margins.append(run.backward(batch))
+            rows = slice(done, done + len(batch))
+            margins[rows] = run.backward(batch)
             for name, arrays in run.samples.items():
-                collected[name].append(arrays)
+                if name not in layers:
+                    layers[name] = LayerSamples(*(np.zeros((images, array.shape[1]), np.float32) for array in arrays))
+                for field, array in zip(fields(LayerSamples), arrays, strict=True):
+                    getattr(layers[name], field.name)[rows] = array
             done += len(batch)
             if progress is not None:
                 progress(done)
-    layers = {
-        name: LayerSamples(*(np.concatenate(pieces) for pieces in zip(*found, strict=True)))
-        for name, found in collected.items()
-        if found
-    }
-    return layers, np.concatenate(margins)
+    return {name: layers[name] for name in plan.prunable if name in layers}, margins
 
 
 class _frozen:  # noqa: N801
