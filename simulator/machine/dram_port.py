@@ -119,8 +119,7 @@ class Bus:
     def _wake(self, event: simpy.Event) -> None:
         if event.value != self._generation:
             return
-        ended = self._served_until_now()
-        self._plan()
+        ended, planned = self._served_until_now(), self._generation
         # Where nothing else waits for its turn at this instant, the end of a request need not queue up behind it.
         alone = self._env.peek() > self._env.now
         for request in ended:
@@ -128,6 +127,8 @@ class Bus:
                 request.happen()
             else:
                 request.succeed()
+        if self._generation == planned:  # what goes on has asked for nothing yet
+            self._plan()
 
 
 class _Request(simpy.Event):
