@@ -8,7 +8,6 @@ network that is in the tables already keeps its rows unless it is named.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +46,21 @@ def swept(data: Path, name: str, images: int) -> tuple[list[dict[str, Any]], lis
     model = resolve_model(str(data / "nets" / f"{name}.json"))
     layers, networks = [], []
     for epsilon in EPSILONS:
-        trace = recorded(data, model, epsilon, range(images))
+        trace = recorded(data, model, epsilon, images)
         layers += [{"network": name, "epsilon": epsilon, **row} for row in layer_rows(trace)]
         networks.append({"network": name, "epsilon": epsilon, **network_row(trace)})
         print({key: value for key, value in networks[-1].items() if key != "provenance"}, flush=True)
     return layers, networks
 
 
-def recorded(data: Path, model: LoadedModel, epsilon: float, selected: Sequence[int]) -> Trace:
-    """The network on the selected images with dynamic pruning per feature map on the OFM's side."""
-    if model.input_shape[1] <= 32:
-        images = open_images(data / "cifar10_test_jpeg.npz", select=selected)
-    else:
-        labels = data / "imagenet_sample_1000_labels.tsv"
-        images = open_images(data / "imagenet_sample_1000_256.tar", labels, select=selected)
-    loaded = batches(images, model.preprocessing, BATCH)
+def recorded(data: Path, model: LoadedModel, epsilon: float, count: int) -> Trace:
+    """The network on so many images with dynamic pruning per feature map on the OFM's side. They lie evenly over all
+    that there are: photographs are sorted by class."""
+    small = model.input_shape[1] <= 32
+    labels = None if small else data / "imagenet_sample_1000_labels.tsv"
+    images = open_images(data / ("cifar10_test_jpeg.npz" if small else "imagenet_sample_1000_256.tar"), labels)
+    chosen = images.subset(list(range(0, len(images), len(images) // count))[:count])
+    loaded = batches(chosen, model.preprocessing, BATCH)
     return extract(model.module, loaded, name=model.name, labels=loaded.labels, epsilon=epsilon)
 
 
@@ -111,7 +110,7 @@ def main() -> None:
     """Sweeps every network and writes both tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--images", type=int, default=250)
     parser.add_argument("--networks", nargs="*", default=[])
     given = parser.parse_args()
     tables = [pd.read_csv(path) if path.exists() else pd.DataFrame({"network": []}) for path in (LAYERS, NETWORKS)]
