@@ -38,7 +38,8 @@ class Bus:
     @property
     def busy_ps(self) -> int:
         """Picoseconds for which data has moved until now."""
-        return sum(round(served) for served in self.mark().values())
+        self._advance()
+        return sum(round(served) for served in self._served_ps.values())
 
     def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
         """Hands over a request and returns the event of its end, None where that is now.
@@ -69,12 +70,14 @@ class Bus:
     def since(self, mark: Mapping[str, float]) -> dict[str, int]:
         """Whole picoseconds for which the bus has served each stream since `mark`; streams that it did not serve may be
         missing."""
-        return {stream: round(until) - round(mark.get(stream, 0.0)) for stream, until in self.mark().items()}
+        self._advance()
+        return {stream: round(until) - round(mark.get(stream, 0.0)) for stream, until in self._served_ps.items()}
 
     def _advance(self) -> None:
         """Serves the streams up to now."""
-        for request in self._served_until_now():
-            request.succeed()
+        if self._env.now != self._updated_ps:
+            for request in self._served_until_now():
+                request.succeed()
 
     def _served_until_now(self) -> list["_Request"]:
         """Serves the streams up to now and returns the requests that this ends."""
