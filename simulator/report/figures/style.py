@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Patch
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 
 from simulator.errors import InputError
 from simulator.report.report import Report
@@ -87,8 +87,9 @@ def text_inches(text: str, points: float = TEXT_POINTS, weight: str = "normal") 
     """The printed width of one line of text."""
     if not text.strip():
         return 0.0
-    font = FontProperties(family=FONT, weight=weight)
-    return float(TextPath((0, 0), text, size=points, prop=font).get_extents().width) / 72
+    font = FontProperties(family=FONT, weight=weight, size=points)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, False)
+    return float(width) / 72
 
 
 def line_inches(points: float = TEXT_POINTS) -> float:
