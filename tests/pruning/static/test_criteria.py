@@ -198,6 +198,18 @@ def test_contributions_through_convolutions_add_up_to_the_output() -> None:
             assert nearest < 1e-5, nearest
 
 
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_every_contribution_is_that_to_each_output(groups: int) -> None:
+    from simulator.pruning.static.criteria.contributions import contributions, every_contribution
+    from simulator.pruning.static.groups import Member
+
+    layer, patch = nn.Conv2d(6, 12, 3, groups=groups), torch.randn(5, 6, 3, 3)
+    for channels in (np.arange(6)[:, None], np.arange(6).reshape(3, 2), np.arange(6)[::-1, None]):
+        member = Member("x", channels.copy())
+        each = contributions(layer, patch, torch.arange(12).expand(5, 12), member)
+        assert torch.allclose(every_contribution(layer, patch, member), each, atol=1e-6)
+
+
 def test_legr_is_affine_and_its_search_climbs() -> None:
     model = warmed(Plain())
     squared = (model.get_submodule("features.3").weight.detach().double() ** 2).sum((1, 2, 3))  # type: ignore[operator,union-attr]

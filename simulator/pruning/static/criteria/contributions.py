@@ -63,6 +63,27 @@ def contributions(layer: nn.Module, patch: Tensor, outputs: Tensor, member: Memb
     return whole[..., torch.from_numpy(member.channels)].sum(dim=-1)
 
 
+def every_contribution(layer: nn.Module, patch: Tensor, member: Member) -> Tensor:
+    """What each unit adds to every output at patch s [S, C, R, S]: [S, outputs, units], as products of matrices."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    groups, samples, channels = getattr(layer, "groups", 1), len(patch), patch.shape[1]
+    weight = weight.detach().reshape(groups, len(weight) // groups, channels // groups, -1)
+    read = patch.reshape(samples, groups, channels // groups, -1)
+    added = torch.einsum("sgcx,gkcx->gskc", read, weight)
+    if groups == 1:
+        whole = added[0]
+    else:
+        whole = added.new_zeros(samples, groups, weight.shape[1], groups, channels // groups)
+        number = torch.arange(groups)
+        whole[:, number, :, number] = added
+        whole = whole.flatten(3).flatten(1, 2)
+    if np.array_equal(member.channels[:, 0], np.arange(channels)):  # each channel is a unit
+        return whole
+    units: Tensor = whole[..., torch.from_numpy(member.channels)].sum(dim=-1)
+    return units
+
+
 def inputs_seen(scoring: Scoring, criterion: str) -> Iterator[tuple[ChannelGroup, Member, nn.Module, Tensor]]:
     """(group, consumer, its module, what it reads at random positions) for each consumer and batch of images."""
     images = scoring.images(criterion)

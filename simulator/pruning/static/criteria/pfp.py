@@ -8,7 +8,7 @@ treatment of positive and negative parts, and channels are ranked, not sampled.
 import numpy as np
 import torch
 
-from simulator.pruning.static.criteria.contributions import contributions, inputs_seen
+from simulator.pruning.static.criteria.contributions import every_contribution, inputs_seen
 from simulator.pruning.static.criteria.criterion import Criterion, Scores, Scoring
 
 _ELEMENTS_AT_A_TIME = 1 << 24
@@ -19,10 +19,9 @@ def _score(scoring: Scoring) -> Scores:
     for group, member, layer, patch in inputs_seen(scoring, "pfp"):
         weight = layer.weight
         assert isinstance(weight, torch.Tensor)
-        every = torch.arange(len(weight))
-        at_once = max(1, _ELEMENTS_AT_A_TIME // (len(weight) * patch[0].numel()))
+        at_once = max(1, _ELEMENTS_AT_A_TIME // (len(weight) * patch.shape[1]))
         for part in torch.split(patch, at_once):
-            added = contributions(layer, part, every.expand(len(part), -1), member).abs()
+            added = every_contribution(layer, part, member).abs()
             share = added / added.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(added.dtype).tiny)
             found = share.amax(dim=(0, 1)).double().numpy()
             largest[group.name] = np.maximum(largest[group.name], found)
