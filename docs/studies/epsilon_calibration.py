@@ -118,7 +118,7 @@ def _figure(found: dict[str, Any]) -> None:
         axis.set_title(name, fontsize=10)
         axis.set_ylim(-6, 1)
         axis.grid(alpha=0.3)
-    for axis in axes[-1]:
+    for axis in list(axes.flat)[max(0, len(found) - columns) : len(found)]:
         axis.set_xlabel("feature maps flagged, %")
     for axis in axes[:, 0]:
         axis.set_ylabel("change of top-1, points")
