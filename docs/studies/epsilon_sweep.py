@@ -59,7 +59,7 @@ def recorded(data: Path, model: LoadedModel, epsilon: float, count: int) -> Trac
     small = model.input_shape[1] <= 32
     labels = None if small else data / "imagenet_sample_1000_labels.tsv"
     images = open_images(data / ("cifar10_test_jpeg.npz" if small else "imagenet_sample_1000_256.tar"), labels)
-    chosen = images.subset(list(range(0, len(images), len(images) // count))[:count])
+    chosen = images.subset(list(range(0, len(images), max(1, len(images) // count)))[:count])
     loaded = batches(chosen, model.preprocessing, BATCH)
     return extract(model.module, loaded, name=model.name, labels=loaded.labels, epsilon=epsilon)
 

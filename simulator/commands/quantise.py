@@ -85,7 +85,7 @@ def quantise(
     """
     need_torch("quantisation", NEEDED)
     from simulator.pruning.static.criteria.criterion import Settings
-    from simulator.pruning.static.quantisation.quantise import QuantisationRequest, mean_bits_for
+    from simulator.pruning.static.quantisation.quantise import WIDEST_BITS, QuantisationRequest, mean_bits_for
     from simulator.pruning.static.storage import checked_out
 
     out = checked_out(out)
@@ -104,7 +104,7 @@ def quantise(
     with output_folder(out.parent):
         found = subject(network, weights, calibration, labels, select, evaluate)
         if size is not None:
-            widest = 16 if scheme == "fixed" else max(request.widths)
+            widest = WIDEST_BITS if scheme == "fixed" else max(request.widths)
             mean = min(mean_bits_for(found.model.module, request.layers, 8 * size), widest)
             request = dataclasses.replace(request, mean_bits=int(mean) if scheme == "fixed" else mean)
         command = command_line(context, _PATHS)

@@ -68,12 +68,9 @@ class DaskWorkers:
                 except CancelledError as error:
                     raise self._mistake(error) from None
             for future in finished:
-                task = self._futures.pop(future)
-                if future.status in ("lost", "pending"):
-                    # The worker that held its result is gone: the scheduler has it computed again.
-                    self._futures[future] = task
-                else:
-                    found += self._outcomes(future, task)
+                # Where the worker that held a result is gone, the scheduler has it computed again.
+                if future.status not in ("lost", "pending"):
+                    found += self._outcomes(future, self._futures.pop(future))
         return found
 
     def _outcomes(self, future: Any, task: Task) -> list[Outcome]:

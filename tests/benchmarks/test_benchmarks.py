@@ -117,7 +117,6 @@ def test_quick_study_benchmark() -> None:
     assert all(row.figure and row.figure > 0 for row in (one, twice, shared, memory))
 
 
-@pytest.mark.skipif(not zigzag.VENV.is_dir(), reason="`python -m benchmarks zigzag` installs ZigZag: a minute")
 def test_quick_zigzag_benchmark() -> None:
     rows = list(zigzag.run(Options(quick=True)))
     if rows[0].status == "skipped":

@@ -7,7 +7,7 @@ what a Lagrange multiplier asks for. One number, level = √λ, then scales all 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -36,6 +36,10 @@ class LayerSamples:
     def change(self, replacement: Floats | float) -> Floats:
         """The change of the margin when each map becomes the constant `replacement` ([C] or 0), to first order."""
         return np.asarray(replacement * self.gradient - self.product, np.float64)
+
+    def of_images(self, images: npt.NDArray[np.bool_]) -> "LayerSamples":
+        """The samples of some of the images [images]."""
+        return LayerSamples(*(getattr(self, field.name)[images] for field in fields(self)))
 
     @property
     def small(self) -> npt.NDArray[np.bool_]:

@@ -26,7 +26,8 @@ def folds_of(images: int, most: int) -> list[Bools]:
 
 def picked(batches: Sequence[torch.Tensor], fold: Bools) -> list[torch.Tensor]:
     """The images of a fold, in batches of the size they came in."""
-    chosen = torch.cat(list(batches))[torch.from_numpy(fold)]
+    own = torch.split(torch.from_numpy(fold), [len(batch) for batch in batches])
+    chosen = torch.cat([batch[mask] for batch, mask in zip(batches, own, strict=True)])
     return list(torch.split(chosen, len(batches[0])))
 
 
@@ -35,11 +36,7 @@ def without(
 ) -> tuple[dict[str, LayerSamples], npt.NDArray[np.float32]]:
     """The samples and margins of the images outside a fold; those of all where the fold is all there is."""
     rest = ~fold if not fold.all() else fold
-    layers = {
-        name: LayerSamples(*(values[rest] for values in (of.score, of.mean, of.nonzero, of.product, of.gradient)))
-        for name, of in samples.items()
-    }
-    return layers, margins[rest]
+    return {name: layer.of_images(rest) for name, layer in samples.items()}, margins[rest]
 
 
 def joined(outcomes: Sequence[Outcome], folds: Sequence[Bools]) -> Outcome:

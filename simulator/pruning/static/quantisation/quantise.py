@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 
 Scheme = Literal["intra", "inter", "free", "fixed"]
 SCHEMES: tuple[Scheme, ...] = ("intra", "inter", "free", "fixed")
-FLOAT_BITS = 32
+FLOAT_BITS, WIDEST_BITS = 32, 16
 WIDTHS = (1, 2, 3, 4, 8)
 
 
@@ -58,10 +58,10 @@ class QuantisationRequest:
             raise InputError(f"unknown scheme '{self.scheme}' (known: {', '.join(SCHEMES)})")
         if self.scores not in ("di", "equal"):
             raise InputError(f"unknown scores '{self.scores}' (known: di, equal)")
-        if not self.widths or not all(1 <= width <= 16 for width in self.widths):
-            raise InputError(f"widths are {list(self.widths)}, expected whole numbers of 1..16")
-        if self.scheme == "fixed" and self.mean_bits not in range(1, 17):
-            raise InputError(f"scheme fixed: {self.mean_bits:g} bits, expected a whole number of 1..16")
+        if not self.widths or not all(1 <= width <= WIDEST_BITS for width in self.widths):
+            raise InputError(f"widths are {list(self.widths)}, expected whole numbers of 1..{WIDEST_BITS}")
+        if self.scheme == "fixed" and self.mean_bits not in range(1, WIDEST_BITS + 1):
+            raise InputError(f"scheme fixed: {self.mean_bits:g} bits, expected a whole number of 1..{WIDEST_BITS}")
         if self.scheme != "fixed":
             for wrong, what in (
                 (self.mean_bits < min(self.widths), f"less than the least width, {min(self.widths)}"),
