@@ -62,20 +62,24 @@ class RowStationary:
         """The shares with the fewest MACs per PE, and among these the most channels in a PE."""
         columns = min(s, self.pads.ifm.words)
         sets, outputs, channels = np.broadcast_arrays(sets, outputs, channels)
-        best: Ints = np.full(sets.shape, IMPOSSIBLE, np.int64)
-        best_p, best_q, best_r = (np.zeros(sets.shape, np.int64) for _ in range(3))
+        # In floating-point numbers, like `ceil_div`: all of them are small, and the quotients exact.
+        room, wanted, deep = (np.asarray(of, np.float64) for of in (sets, outputs, channels))
+        best = np.full(sets.shape, np.inf)
+        best_p, best_q, best_r = (np.zeros(sets.shape) for _ in range(3))
         for q in range(max(1, self.pads.ifm.words // columns), 0, -1):
-            row_sets = ceil_div(channels, q)
-            p = ceil_div(outputs, np.maximum(sets // np.maximum(row_sets, 1), 1))  # the fewest that the sets leave
+            row_sets = np.ceil(deep / q)
+            beside_each_other = np.floor(room / np.maximum(row_sets, 1))
+            p = np.ceil(wanted / np.maximum(beside_each_other, 1))  # the fewest that the sets leave
             most = min(self.pads.psum.words, self.pads.kernel.words // (q * columns))
-            better = (row_sets <= sets) & (p <= most) & (p * q < best)
+            better = (row_sets <= room) & (p <= most) & (p * q < best)
             best = np.where(better, p * q, best)
             best_p, best_q = np.where(better, p, best_p), np.where(better, q, best_q)
             best_r = np.where(better, row_sets, best_r)
-        best_t = ceil_div(outputs, np.maximum(best_p, 1)) * (best_p > 0)
+        best_t = np.ceil(wanted / np.maximum(best_p, 1)) * (best_p > 0)
+        whole_p, whole_q, whole_r, whole_t = (of.astype(np.int64) for of in (best_p, best_q, best_r, best_t))
         depthwise = (outputs == 1) & (channels == 1)
         beside = np.where(depthwise, np.clip(np.asarray(groups), 1, np.maximum(sets, 1)), 1)
-        return Pass(best_p, best_q, best_r, best_t, beside, -(-r // self.rows), -(-s // columns))
+        return Pass(whole_p, whole_q, whole_r, whole_t, beside, -(-r // self.rows), -(-s // columns))
 
     def shares(self, tile: TileSizes) -> Pass:
         """How the PEs share each tile."""
