@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Union
 
 import numpy as np
@@ -11,12 +11,19 @@ import simpy
 
 from simulator.hardware.accelerator import Accelerator
 from simulator.machine.dram_use import DramUse
+from simulator.machine.task import Alarm, Go
 
 if TYPE_CHECKING:
     from simulator.machine.memory_port import MemoryPort
 
 Ints = npt.NDArray[np.int64]
 Runs = tuple[Ints, Ints]
+STREAMS: tuple[str, ...] = ("ifm", "kernel", "psum", "ofm")
+
+_PARTS = 12
+"""A bus counts in twelfths of a picosecond: one, two, three or four streams divide them evenly, so that nothing is ever
+rounded but the instants at which requests end, up to whole picoseconds."""
+assert _PARTS % math.lcm(*range(1, len(STREAMS) + 1)) == 0
 
 
 class Bus:
@@ -24,134 +31,118 @@ class Bus:
     the bandwidth, as a round-robin of small pieces comes to; those of one stream follow each other.
 
     It knows how much it has served each stream at any time up to now, so that waiting can be put down to what it
-    waited for.
+    waited for. As all streams at work are served alike, one number says how far: `_served`, what a stream that had
+    been at work all the time would have had. A request ends when this has gone up by as much as the request takes
+    (A. Demers, S. Keshav and S. Shenker, "Analysis and simulation of a fair queueing algorithm", 1989).
     """
 
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
-        self._queues: dict[str, deque[_Request]] = {}
-        self._served_ps: dict[str, float] = {}
-        self._updated_ps: float = 0
-        self._generation = 0
-        self._when_due = self._wake
+        self._streams = {name: _Stream() for name in STREAMS}
+        self._each = tuple(self._streams.values())
+        self._at_work: list[_Stream] = []
+        self._served = 0
+        self._updated_ps = 0
+        self._next: Alarm | None = None
+        self._due_ps = 0
+        self._waking = False
 
     @property
     def busy_ps(self) -> int:
         """Picoseconds for which data has moved until now."""
-        self._advance()
-        return sum(round(served) for served in self._served_ps.values())
+        return sum(self.mark()) // _PARTS
 
-    def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
-        """Hands over a request and returns the event of its end, None where that is now.
+    def start(self, stream: str, duration_ps: int, runs: Runs | None, then: Go) -> bool:
+        """Hands over a request and calls `then` at its end; False, and no call, where that is now.
 
         A request that moves nothing waits for nobody.
         """
         if not duration_ps:
-            return None
-        self._advance()
-        request = _Request(self._env, float(duration_ps))
-        if stream in self._queues:
-            self._queues[stream].append(request)
-        else:
-            self._queues[stream] = deque((request,))
-            self._served_ps.setdefault(stream, 0.0)
-        self._plan()
-        return request
+            return False
+        asking, size = self._streams[stream], _PARTS * duration_ps
+        asking.queue.append((size, then))
+        if len(asking.queue) == 1:
+            self._advance()
+            asking.begin(self._served)
+            self._at_work.append(asking)
+            if not self._waking:
+                self._plan()
+        return True
 
     def use(self, *, drained: bool) -> DramUse | None:
         """None: a bus knows no commands."""
         return None
 
-    def mark(self) -> dict[str, float]:
-        """Picoseconds for which the bus has served each stream until now."""
+    def mark(self) -> Sequence[int]:
+        """How much the bus has served each stream until now; for `since`."""
         self._advance()
-        return self._served_ps.copy()
+        served = self._served
+        return [
+            stream.done + (min(served, stream.end) - stream.began) if stream.queue else stream.done
+            for stream in self._each
+        ]
 
-    def since(self, mark: Mapping[str, float]) -> dict[str, int]:
-        """Whole picoseconds for which the bus has served each stream since `mark`; streams that it did not serve may be
-        missing."""
-        self._advance()
-        return {stream: round(until) - round(mark.get(stream, 0.0)) for stream, until in self._served_ps.items()}
+    def since(self, mark: Sequence[int]) -> list[int]:
+        """Whole picoseconds for which the bus has served each of STREAMS since `mark`."""
+        return [(until - before) // _PARTS for until, before in zip(self.mark(), mark, strict=True)]
 
     def _advance(self) -> None:
-        """Serves the streams up to now."""
-        if self._env.now != self._updated_ps:
-            for request in self._served_until_now():
-                request.succeed()
-
-    def _served_until_now(self) -> list["_Request"]:
-        """Serves the streams up to now and returns the requests that this ends."""
-        ended: list[_Request] = []
-        now = self._env.now
-        passed = now - self._updated_ps
-        queues = self._queues
-        if not passed or not queues:
-            self._updated_ps = now
-            return ended
+        """Serves the streams up to now. What ends now is left to the bus's own turn at this instant."""
+        now = int(self._env.now)
+        if self._at_work:
+            self._served += (now - self._updated_ps) * _PARTS // len(self._at_work)
         self._updated_ps = now
-        share, served_ps = passed / len(queues), self._served_ps
-        for stream, queue in queues.items():
-            head = queue[0]
-            left = head.left_ps
-            if share < left:
-                served_ps[stream] += share
-                left -= share
-            else:
-                served_ps[stream] += left
-                left = 0.0
-            head.left_ps = left
-            if left < _FINISHED_PS:
-                served_ps[stream] += left
-                ended.append(queue.popleft())
-        if ended:
-            self._queues = {stream: queue for stream, queue in queues.items() if queue}
-        return ended
 
     def _plan(self) -> None:
-        """Looks again when the next request ends, if nothing comes before that."""
-        self._generation += 1
-        queues = self._queues
-        if not queues:
-            return
-        least = min([queue[0].left_ps for queue in queues.values()])
-        delay = math.ceil(least * len(queues) - _FINISHED_PS)
-        wake = simpy.Timeout(self._env, delay if delay > 1 else 1, self._generation)
-        assert wake.callbacks is not None
-        wake.callbacks.append(self._when_due)
+        """Looks again when the next request ends. Where more streams delay that, the look planned before is in vain."""
+        least = min([stream.end for stream in self._at_work]) - self._served
+        due_ps = self._updated_ps - (-least * len(self._at_work) // _PARTS)
+        if self._next is None or due_ps < self._due_ps:
+            self._due_ps = due_ps
+            self._next = Alarm(self._env, due_ps - self._updated_ps, self._wake)
 
-    def _wake(self, event: simpy.Event) -> None:
-        if event.value != self._generation:
+    def _wake(self, alarm: simpy.Event) -> None:
+        if alarm is not self._next:
             return
-        ended, planned = self._served_until_now(), self._generation
-        # Where nothing else waits for its turn at this instant, the end of a request need not queue up behind it.
-        alone = self._env.peek() > self._env.now
-        for request in ended:
-            if alone:
-                request.happen()
-            else:
-                request.succeed()
-        if self._generation == planned:  # what goes on has asked for nothing yet
+        at_work = self._at_work
+        self._served += (self._due_ps - self._updated_ps) * _PARTS // len(at_work)
+        self._updated_ps = self._due_ps
+        served = self._served
+        if ended := [stream for stream in at_work if stream.end <= served]:
+            self._waking = True  # what goes on may ask for more, which is planned for below
+            told = [stream.finish(served) for stream in ended]
+            self._at_work = [stream for stream in at_work if stream.queue]
+            for then in told:
+                then(None)
+            self._waking = False
+        self._next = None
+        if self._at_work:
             self._plan()
 
 
-class _Request(simpy.Event):
-    """The end of a request, and what is left of it until then, in picoseconds of the whole bus."""
+class _Stream:
+    """Requests of one stream, each with what it takes, the first of them under way from `began` to `end`.
 
-    def __init__(self, env: simpy.Environment, left_ps: float) -> None:
-        super().__init__(env)
-        self.left_ps = left_ps
+    done: what those before took.
+    """
 
-    def happen(self) -> None:
-        """Goes on at once with what waits for it: `succeed` without a turn in the queue of events."""
-        self._ok, self._value = True, None
-        callbacks, self.callbacks = self.callbacks, None  # type: ignore[assignment]
-        for callback in callbacks:
-            callback(self)
+    __slots__ = ("began", "done", "end", "queue")
 
+    def __init__(self) -> None:
+        self.queue: deque[tuple[int, Go]] = deque()
+        self.done = self.began = self.end = 0
 
-_FINISHED_PS = 1e-3
-"""Less than that is left by the rounding of floating-point numbers alone. Ends are rounded up to whole picoseconds, so
-that a request never ends before all of it has moved."""
+    def begin(self, served: int) -> None:
+        """The first request is under way."""
+        self.began, self.end = served, served + self.queue[0][0]
+
+    def finish(self, served: int) -> Go:
+        """The first request has ended, the next is under way. Returns whom to tell."""
+        size, then = self.queue.popleft()
+        self.done += size
+        if self.queue:
+            self.begin(served)
+        return then
 
 
 Port = Union[Bus, "MemoryPort"]

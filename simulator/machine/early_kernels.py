@@ -9,6 +9,7 @@ import simpy
 from simulator.hardware.section import Operand
 from simulator.machine.loader import Loader, OperandStream, Requests
 from simulator.machine.occupancy import Occupancy
+from simulator.machine.task import Go
 
 Ints = npt.NDArray[np.int64]
 
@@ -21,36 +22,35 @@ class EarlyKernels:
     """
 
     def __init__(self, env: simpy.Environment, dram: Requests, stream: OperandStream, prefetch: int) -> None:
-        self._env = env
         self.first_tile_bytes = int(stream.tile_bytes[0])
         self.single = int(stream.loads.sum()) == 1
         self.allowed = False
         self._begun = False
-        self._waiting: simpy.Event | None = None
+        self._waiting: Go | None = None
         self.loader = Loader(env, dram, "kernel", stream, prefetch, gate=self)
+        self.loader.begin()
 
-    def admit(self, number: int) -> simpy.Event | None:
-        """None where tile `number` may take its place now, or else the event after which it may."""
+    def admit(self, number: int, go: Go) -> bool:
+        """Whether tile `number` may take its place now; if not, `go` is called once it may."""
         if self._begun or (self.allowed and number == 0):
-            return None
-        self._waiting = self._env.event()
-        return self._waiting
+            return True
+        self._waiting = go
+        return False
 
     def allow(self) -> None:
         """The first tile may come."""
         self.allowed = True
         self._go_on()
 
-    def begin(self) -> Loader:
+    def begin(self) -> None:
         """The layer begins: its loader goes on like any other."""
         self.allowed = self._begun = True
         self._go_on()
-        return self.loader
 
     def _go_on(self) -> None:
         if self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            waiting.succeed()
+            go, self._waiting = self._waiting, None
+            go(None)
 
 
 class KernelPrefetch:

@@ -1,10 +1,9 @@
 """A DMA channel that fetches the tiles of one operand ahead, as far as its buffer has room."""
 
-from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +13,10 @@ from simulator.hardware.section import Operand
 from simulator.machine.burst_runs import BurstRuns, request_of
 from simulator.machine.dram_port import Runs
 from simulator.machine.occupancy import Occupancy
+from simulator.machine.task import Alarm, Go, Slots, Steps, Task
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Process = Generator[simpy.Event, Any, None]
 
 
 def no_tiles() -> Ints:
@@ -56,8 +55,8 @@ class Moved:
 class Requests(Protocol):
     """The way to DRAM as those see it who only ask."""
 
-    def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
-        """Hands over a request and returns the event of its end, None where it moves nothing."""
+    def start(self, stream: str, duration_ps: int, runs: Runs | None, then: Go) -> bool:
+        """Hands over a request and calls `then` at its end; False, and no call, where it moves nothing."""
 
 
 @dataclass(frozen=True)
@@ -82,49 +81,29 @@ class OperandStream:
     decode_ps: Ints = field(default_factory=no_tiles)
     moved: Moved = field(default_factory=Moved)
 
+    @property
+    def leaves_before(self) -> Bools:
+        """The steps with whose beginning a tile leaves."""
+        return self.loads if self.moves_on else np.zeros_like(self.loads)
 
-class Slots:
-    """Counted permits, like the free places of a car park: `take` one, `give` one back.
-
-    simpy.Container does the same with two events a call; most calls here need not wait, and then need no event.
-    """
-
-    __slots__ = ("_count", "_env", "_waiting")
-
-    def __init__(self, env: simpy.Environment, count: int = 0) -> None:
-        self._env = env
-        self._count = count
-        self._waiting: deque[simpy.Event] = deque()
-
-    def take(self) -> simpy.Event | None:
-        """Takes a permit at once and returns None, or returns the event that will hand one over."""
-        if self._count:
-            self._count -= 1
-            return None
-        event = simpy.Event(self._env)
-        self._waiting.append(event)
-        return event
-
-    def give(self) -> None:
-        """Hands a permit to whoever has waited longest, or keeps it."""
-        if self._waiting:
-            self._waiting.popleft().succeed()
-        else:
-            self._count += 1
+    @property
+    def leaves_after(self) -> Bools:
+        """The steps with whose end a tile leaves: the last ones with it."""
+        return np.zeros_like(self.loads) if self.moves_on else np.append(self.loads[1:], True)
 
 
 class Gate(Protocol):
     """Keeps tiles out of a buffer until there is room for them."""
 
-    def admit(self, number: int) -> simpy.Event | None:
-        """None where tile `number` may take its place now, or else the event after which it may."""
+    def admit(self, number: int, go: Go) -> bool:
+        """Whether tile `number` may take its place now; if not, `go` is called once it may."""
 
 
-class Loader:
+class Loader(Task):
     """Fetches the tiles of a stream, each as soon as one of the buffer's slots is free and the gate lets it in.
 
-    ready: tiles that have arrived; free: slots; entered, left: how many tiles have taken and given up their places.
-    changed is called whenever one does.
+    prefetch: tiles that may be under way at a time. ready: tiles that have arrived; free: slots; entered, left: how
+    many tiles have taken and given up their places. changed is called whenever one does.
     """
 
     def __init__(
@@ -138,20 +117,16 @@ class Loader:
     ) -> None:
         self.name = name
         self.stream = stream
-        self.ready = Slots(env)
-        self.free = Slots(env, stream.slots)
-        self.loads = stream.loads.tolist()
-        last_steps = np.append(stream.loads[1:], True)
-        self.leaves_before = self.loads if stream.moves_on else [False] * len(self.loads)
-        self.leaves_after = [False] * len(self.loads) if stream.moves_on else last_steps.tolist()
+        self.ready = Slots()
+        self.free = Slots(stream.slots)
         self.entered = self.left = 0
         self.changed: Callable[[], None] | None = None
-        self._env, self._gate = env, gate
+        self._env, self._dram, self._gate = env, dram, gate
+        self._prefetch = prefetch
         self._decoded_until = 0
         self._decode = stream.decode_ps.tolist()
         self._note_entering: Callable[[], None] = _nothing
         self._note_leaving: Callable[[], None] = _nothing
-        env.process(self._run(dram) if prefetch == 1 else self._run_ahead(dram, Slots(env, prefetch)))
 
     def note_in(self, held: Occupancy, *, early: bool = False) -> None:
         """From now on tiles are noted in `held`, those that are in their places already too. early: as kernels of a
@@ -161,60 +136,61 @@ class Loader:
         for _ in range(self.entered - self.left):
             self._note_entering()
 
-    def release(self) -> None:
-        """The array has finished with the oldest tile."""
+    def leave(self) -> None:
+        """The array has finished with the oldest tile, whose place `free.give` then hands on."""
         self.left += 1
         self._note_leaving()
-        self.free.give()
         if self.changed is not None:
             self.changed()
 
-    def _enter(self) -> None:
+    def _fetch(self, number: int, duration_ps: int, then: Go) -> bool:
+        """Tile `number` takes its place and is asked for; False where that moves nothing."""
         self.entered += 1
         self._note_entering()
+        runs = self.stream.runs
+        moves = self._dram.start(self.name, duration_ps, request_of(runs, number) if runs else None, then)
         if self.changed is not None:
             self.changed()
+        return moves
 
-    def _run(self, dram: Requests) -> Process:
-        name, runs, gate, free, ready = self.name, self.stream.runs, self._gate, self.free, self.ready
+    def _run(self) -> Steps:
+        return self._one_by_one() if self._prefetch == 1 else self._ahead()
+
+    def _one_by_one(self) -> Steps:
+        go, gate, take, arrived = self.go, self._gate, self.free.take, self.ready.give
         for number, duration in enumerate(self.stream.duration_ps.tolist()):
-            if (wait := free.take()) is not None:
-                yield wait
-            if gate is not None and (wait := gate.admit(number)) is not None:
-                yield wait
-            self._enter()
-            end = dram.start(name, duration, request_of(runs, number) if runs else None)
+            if not take(go):
+                yield
+            if gate is not None and not gate.admit(number, go):
+                yield
             asked = int(self._env.now)
-            if end is not None:
-                yield end
+            if self._fetch(number, duration, go):
+                yield
             if self._decode and (late := self._decoding(number, asked)):
-                yield self._env.timeout(late)
-            ready.give()
+                Alarm(self._env, late, go)
+                yield
+            arrived()
+        yield
 
-    def _run_ahead(self, dram: Requests, asked: Slots) -> Process:
+    def _ahead(self) -> Steps:
+        go, gate, asked = self.go, self._gate, Slots(self._prefetch)
         for number, duration in enumerate(self.stream.duration_ps.tolist()):
             for permits in (self.free, asked):
-                if (wait := permits.take()) is not None:
-                    yield wait
-            if self._gate is not None and (wait := self._gate.admit(number)) is not None:
-                yield wait
-            self._enter()
-            end = dram.start(self.name, duration, runs_of(self.stream.runs, number))
+                if not permits.take(go):
+                    yield
+            if gate is not None and not gate.admit(number, go):
+                yield
             arrived = partial(self._arrived, asked, number, int(self._env.now))
-            if end is None:
+            if not self._fetch(number, duration, arrived):
                 arrived()
-            else:
-                assert end.callbacks is not None
-                end.callbacks.append(arrived)
+        yield
 
-    def _arrived(self, asked: Slots, number: int, since: int, _: simpy.Event | None = None) -> None:
-        asked.give()
+    def _arrived(self, asked: Slots, number: int, since: int, _: object = None) -> None:
         if self._decode and (wait := self._decoding(number, since)):
-            decoded = self._env.timeout(wait)
-            assert decoded.callbacks is not None
-            decoded.callbacks.append(lambda _: self.ready.give())
+            Alarm(self._env, wait, self.ready.give)
         else:
             self.ready.give()
+        asked.give()
 
     def _decoding(self, number: int, asked: int) -> int:
         """How much longer the decoder needs for a tile that has come and was asked for then. It takes tiles one by one,

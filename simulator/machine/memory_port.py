@@ -1,6 +1,6 @@
 """A memory system behind the event loop. Importing this loads the compiler of the DRAM model."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,11 @@ from simulator.dram.address_map import address_map
 from simulator.dram.memory import Dma as MemoryDma
 from simulator.dram.memory import Memory, Snapshot
 from simulator.hardware.accelerator import Accelerator
+from simulator.machine.dram_port import STREAMS, Runs
 from simulator.machine.dram_use import DramUse, dram_use
+from simulator.machine.task import Alarm, Go
 
 Ints = npt.NDArray[np.int64]
-Runs = tuple[Ints, Ints]
-STREAMS: tuple[str, ...] = ("ifm", "kernel", "psum", "ofm")
 
 SLICE_PS = 20_000_000
 """How far the memory system is played ahead of the event loop at a time."""
@@ -54,32 +54,32 @@ class MemoryPort:
         self._clock_ps = self.memory.clock_ps
         self._burst_ps = self.memory.burst_clocks * self._clock_ps / self.memory.pins
         self._slice = max(1, SLICE_PS // self._clock_ps)
-        self._waiting: dict[int, simpy.Event] = {}
+        self._waiting: dict[int, Go] = {}
         self._due: dict[int, int] = {}
         self._sure: tuple[Snapshot, dict[int, int]] | None = None
         self._before = _Progress(0, [0] * len(STREAMS))
-        self._generation = 0
+        self._next: Alarm | None = None
         self._device = device
         self._counters, self._latencies, self._used_until_ps = self.memory.counters(), self.memory.latencies(), 0
 
     @property
     def busy_ps(self) -> int:
         """Picoseconds for which data has moved, all pins at once."""
-        return sum(self.mark().values())
+        return sum(self.mark())
 
-    def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
-        """Hands over a request and returns the event of its end, None where it moves nothing."""
+    def start(self, stream: str, duration_ps: int, runs: Runs | None, then: Go) -> bool:
+        """Hands over a request and calls `then` at its end; False, and no call, where it moves nothing."""
         if runs is None or not len(runs[0]):
-            return None
+            return False
         clock = -(-int(self._env.now) // self._clock_ps)
         self._come_to(clock)
         tag = self.memory.submit(self._number[stream], *runs, clock)
-        event = self._waiting[tag] = self._env.event()
+        self._waiting[tag] = then
         self._sure = None
         self._plan_to_play_ahead()
-        return event
+        return True
 
-    def mark(self) -> dict[str, int]:
+    def mark(self) -> Sequence[int]:
         """Picoseconds for which the pins have moved data of each stream until now; between known instants, a part."""
         now = int(self._env.now) / self._clock_ps
         ahead = _Progress(self.memory.clock, self.memory.admitted_bursts())
@@ -89,11 +89,11 @@ class MemoryPort:
             share = (now - before.clock) / (ahead.clock - before.clock) if ahead.clock > before.clock else 1.0
         share = min(1.0, max(0.0, share))
         bursts = [old + share * (new - old) for old, new in zip(before.admitted, ahead.admitted, strict=True)]
-        return {stream: round(bursts[self._number[stream]] * self._burst_ps) for stream in STREAMS}
+        return [round(bursts[self._number[stream]] * self._burst_ps) for stream in STREAMS]
 
-    def since(self, mark: Mapping[str, float]) -> dict[str, int]:
-        """Whole picoseconds for which the pins have moved data of each stream since `mark`."""
-        return {stream: served - int(mark[stream]) for stream, served in self.mark().items()}
+    def since(self, mark: Sequence[int]) -> list[int]:
+        """Whole picoseconds for which the pins have moved data of each of STREAMS since `mark`."""
+        return [until - before for until, before in zip(self.mark(), mark, strict=True)]
 
     def use(self, *, drained: bool) -> DramUse | None:
         """What the memory system has done since the last call; `drained`: with all writes that still wait.
@@ -132,13 +132,10 @@ class MemoryPort:
 
     def _plan_to_play_ahead(self) -> None:
         """Plays ahead once everything that happens at this instant has happened."""
-        self._generation += 1
-        soon = self._env.timeout(0, value=self._generation)
-        assert soon.callbacks is not None
-        soon.callbacks.append(self._play_ahead)
+        self._next = Alarm(self._env, 0, self._play_ahead)
 
-    def _play_ahead(self, event: simpy.Event) -> None:
-        if event.value != self._generation:
+    def _play_ahead(self, alarm: simpy.Event) -> None:
+        if alarm is not self._next:
             return
         clock = -(-int(self._env.now) // self._clock_ps)
         self._sure = (self.memory.snapshot(), dict(self._due))
@@ -146,20 +143,21 @@ class MemoryPort:
         while not self._due and self.memory.pending and self.memory.clock < horizon:
             self._play(horizon)
         wake = min([horizon, *self._due.values()])
-        delay = max(0, wake * self._clock_ps - int(self._env.now))
-        timeout = self._env.timeout(delay, value=self._generation)
-        assert timeout.callbacks is not None
-        timeout.callbacks.append(self._wake)
+        self._next = Alarm(self._env, max(0, wake * self._clock_ps - int(self._env.now)), self._wake)
 
-    def _wake(self, event: simpy.Event) -> None:
-        if event.value != self._generation:
+    def _wake(self, alarm: simpy.Event) -> None:
+        if alarm is not self._next:
             return
         now = int(self._env.now)
+        served: list[Go] = []
         for tag, clock in sorted(self._due.items(), key=lambda item: item[1]):
             if clock * self._clock_ps <= now:
                 del self._due[tag]
-                self._waiting.pop(tag).succeed()
+                served.append(self._waiting.pop(tag))
         if self._due or self.memory.pending:
             self._come_to(-(-now // self._clock_ps))
             self._sure = None
+        for then in served:
+            then(None)
+        if alarm is self._next and (self._due or self.memory.pending):  # what goes on has asked for nothing
             self._plan_to_play_ahead()

@@ -15,14 +15,15 @@ import simpy
 from simulator.hardware.buffer import Space
 from simulator.hardware.section import Operand
 from simulator.machine.burst_runs import BurstRuns
-from simulator.machine.dram_port import Port
+from simulator.machine.dram_port import STREAMS, Port
 from simulator.machine.dram_use import DramUse
 from simulator.machine.early_kernels import EarlyKernels, KernelPrefetch
-from simulator.machine.loader import Loader, Moved, OperandStream, Process, Requests, Slots, no_tiles, runs_of
+from simulator.machine.loader import Loader, Moved, OperandStream, Requests, no_tiles, runs_of
 from simulator.machine.occupancy import Occupancy
+from simulator.machine.task import Alarm, Slots, Steps, Task
 from simulator.machine.watch import LayerWatch
 
-__all__ = ["LayerTiming", "LayerWork", "OperandStream", "OutputStream", "Slots", "run_layer"]
+__all__ = ["LayerTiming", "LayerWork", "OperandStream", "OutputStream", "run_layer"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -120,15 +121,23 @@ def run_layer(
         yield env.timeout(work.overhead_ps)
     held = Occupancy(env)
     loaders = {
-        name: own.begin() if own is not None and name == "kernel" else Loader(env, loading, name, stream, work.prefetch)
+        name: own.loader if own is not None and name == "kernel" else Loader(env, loading, name, stream, work.prefetch)
         for name, stream in work.inputs.items()
     }
     for loader in loaders.values():
         loader.note_in(held)
     writer = _Writer(env, leaving, held, work.output)
+    array = _Array(env, dram, work, loaders, writer, timing, watch)
     if coming is not None:
         coming.follow(loaders, held)
-    yield env.process(_array(env, dram, work, loaders, writer, timing, watch))
+    for loader in loaders.values():
+        if own is None or loader is not own.loader:
+            loader.begin()
+    writer.begin()
+    array.begin()
+    if own is not None:
+        own.begin()
+    yield array.finished
     array_end = int(env.now)
     yield writer.finished
     timing.end_ps = int(env.now)
@@ -142,110 +151,148 @@ def run_layer(
     return timing
 
 
-class _Writer:
+class _Writer(Task):
     """Post-processing, the encoder and the DMA channel that stores OFM tiles and spilled psums.
 
     began: when the array began each visit, kept for the encoder, which codes elements as they are made, tile by tile.
     """
 
     def __init__(self, env: simpy.Environment, dram: Requests, held: Occupancy, stream: OutputStream) -> None:
-        self.free = Slots(env, stream.slots)
-        self.full = Slots(env)
+        self.free = Slots(stream.slots)
+        self.full = Slots()
         self.enter, self._leave = held.entering("ofm"), held.leaving("ofm")
         self.began: list[int] | None = [] if len(stream.encode_ps) else None
-        self.finished = env.process(self._run(env, dram, stream))
+        self.finished = env.event()
+        self._env, self._dram, self._stream = env, dram, stream
 
-    def _run(self, env: simpy.Environment, dram: Requests, stream: OutputStream) -> Process:
+    def _run(self) -> Steps:
+        go, env, stream, start = self.go, self._env, self._stream, self._dram.start
         fetches = stream.fetch_ps.tolist() or [0] * len(stream.post_ps)
         encodes, encoded_until = stream.encode_ps.tolist(), 0
         costs = zip(stream.names(), stream.post_ps.tolist(), fetches, stream.store_ps.tolist(), strict=True)
         for number, (name, post, fetch, store) in enumerate(costs):
-            if (wait := self.full.take()) is not None:
-                yield wait
-            runs = runs_of(stream.fetch_runs, number)
-            fetched = dram.start("ifm", fetch, runs) if fetch or runs else None
+            if not self.full.take(go):
+                yield
+            runs, fetched = runs_of(stream.fetch_runs, number), Slots()
+            fetching = bool(fetch or runs) and start("ifm", fetch, runs, fetched.give)
             if post:
-                yield env.timeout(post)
-            if fetched is not None:
-                yield fetched
+                Alarm(env, post, go)
+                yield
+            if fetching and not fetched.take(go):
+                yield
             if self.began is not None and encodes[number]:
                 encoded_until = max(int(env.now), max(self.began[number], encoded_until) + encodes[number])
                 if encoded_until > env.now:
-                    yield env.timeout(encoded_until - int(env.now))
-            stored = dram.start(name, store, runs_of(stream.store_runs, number))
-            if stored is not None:
-                yield stored
+                    Alarm(env, encoded_until - int(env.now), go)
+                    yield
+            if start(name, store, runs_of(stream.store_runs, number), go):
+                yield
             self._leave()
             self.free.give()
+        self.finished.succeed()
+        yield
 
 
-def _array(
-    env: simpy.Environment,
-    dram: Port,
-    work: LayerWork,
-    loaders: dict[Operand, Loader],
-    writer: _Writer,
-    timing: LayerTiming,
-    watch: LayerWatch | None,
-) -> Process:
-    restoring: Requests = dram if watch is None else watch.restoring
-    waits = dict.fromkeys(("ifm", "kernel", "ofm", "psum"), 0)
-    output, free, enter, full = work.output, writer.free, writer.enter, writer.full
-    restores = enumerate(output.restore_ps.tolist())
-    operands = [(name, loader.loads, loader.ready) for name, loader in loaders.items()]
-    before = [(loader.leaves_before, loader.release) for loader in loaders.values() if loader.stream.moves_on]
-    after = [(loader.leaves_after, loader.release) for loader in loaders.values() if not loader.stream.moves_on]
-    steps = zip(work.step_ps.tolist(), output.opens.tolist(), output.closes.tolist(), strict=True)
-    for step, (duration, opens, closes) in enumerate(steps):
-        if opens:
-            if (wait := free.take()) is not None:
-                yield from _charged(env, dram, "ofm", waits, wait, watch)
-            enter()
-            if writer.began is not None:
-                writer.began.append(int(env.now))
-            number, restore = next(restores)
-            runs = runs_of(output.restore_runs, number)
-            if (restore or runs) and (wait := restoring.start("psum", restore, runs)) is not None:
-                yield from _charged(env, dram, "psum", waits, wait, watch)
-        for name, loads, ready in operands:
-            if loads[step] and (wait := ready.take()) is not None:
-                yield from _charged(env, dram, name, waits, wait, watch)
-        for leaves, release in before:
-            if leaves[step]:
-                release()
-        if duration:
-            yield env.timeout(duration)
-            timing.array_busy_ps += duration
-        for leaves, release in after:
-            if leaves[step]:
-                release()
-        if closes:
-            full.give()
-    timing.waits_ps = waits
+class _Array(Task):
+    """The steps, one after another, and what each waits for."""
 
+    def __init__(
+        self,
+        env: simpy.Environment,
+        dram: Port,
+        work: LayerWork,
+        loaders: dict[Operand, Loader],
+        writer: _Writer,
+        timing: LayerTiming,
+        watch: LayerWatch | None,
+    ) -> None:
+        self.finished = env.event()
+        self._env, self._dram, self._watch = env, dram, watch
+        self._restoring: Requests = dram if watch is None else watch.restoring
+        self._work, self._loaders, self._writer, self._timing = work, loaders, writer, timing
+        timing.waits_ps = dict.fromkeys(STREAMS, 0)
 
-def _charged(
-    env: simpy.Environment,
-    dram: Port,
-    cause: str,
-    waits: dict[str, int],
-    event: simpy.Event,
-    watch: LayerWatch | None,
-) -> Process:
-    """Waits for `event` and adds the time to `waits`: what the bus served meanwhile, the rest to `cause`."""
-    mark, start = dram.mark(), env.now
-    yield event
-    waited = rest = int(env.now - start)
-    if not waited:
-        return
-    shares = dram.since(mark)
-    moved = sum(shares.values())
-    for stream, share in shares.items():
-        charged = share if moved <= waited else share * waited // moved
-        waits[stream] += charged
-        rest -= charged
+    def _run(self) -> Steps:
+        go, env, mark, charge = self.go, self._env, self._dram.mark, self._charge
+        output, writer, work = self._work.output, self._writer, self._work
+        free, enter, full = writer.free, writer.enter, writer.full
+        loaders = list(self._loaders.values())
+        restores = enumerate(output.restore_ps.tolist())
+        steps = zip(
+            work.step_ps.tolist(),
+            output.opens.tolist(),
+            output.closes.tolist(),
+            _at_each_step(loaders, [loader.stream.loads for loader in loaders]),
+            _at_each_step(loaders, [loader.stream.leaves_before for loader in loaders]),
+            _at_each_step(loaders, [loader.stream.leaves_after for loader in loaders]),
+            strict=True,
+        )
+        for duration, opens, closes, needed, before, after in steps:
+            if opens:
+                if not free.take(go):
+                    since, served = env.now, mark()
+                    yield
+                    charge("ofm", since, served)
+                enter()
+                if writer.began is not None:
+                    writer.began.append(int(env.now))
+                number, restore = next(restores)
+                runs = runs_of(output.restore_runs, number)
+                if (restore or runs) and self._restoring.start("psum", restore, runs, go):
+                    since, served = env.now, mark()
+                    yield
+                    charge("psum", since, served)
+            for loader in needed:
+                if not loader.ready.take(go):
+                    since, served = env.now, mark()
+                    yield
+                    charge(loader.name, since, served)
+            if before:
+                _release(before)
+            if duration:
+                Alarm(env, duration, go)
+                yield
+            if after:
+                _release(after)
+            if closes:
+                full.give()
+        self._timing.array_busy_ps = sum(work.step_ps.tolist())
+        self.finished.succeed()
+        yield
+
+    def _charge(self, cause: str, since: float, served: Sequence[int]) -> None:
+        """Adds a wait to `waits_ps`: what the bus has served meanwhile, the rest to `cause`."""
+        waited = rest = int(self._env.now - since)
+        if not waited:
+            return
+        waits, watch = self._timing.waits_ps, self._watch
+        shares = self._dram.since(served)
+        moved = sum(shares)
+        for stream, share in zip(STREAMS, shares, strict=True):
+            if share:
+                charged = share if moved <= waited else share * waited // moved
+                waits[stream] += charged
+                rest -= charged
+                if watch is not None:
+                    watch.waited(stream, int(since), charged)
+        waits[cause] += rest
         if watch is not None:
-            watch.waited(stream, int(env.now) - waited, charged)
-    waits[cause] += rest
-    if watch is not None:
-        watch.waited(cause, int(env.now) - waited, rest)
+            watch.waited(cause, int(since), rest)
+
+
+def _at_each_step(loaders: Sequence[Loader], marked: Sequence[Bools]) -> list[tuple[Loader, ...]]:
+    """For each step, the loaders whose own array of `marked` is true there."""
+    codes = np.sum([steps.astype(np.int64) << number for number, steps in enumerate(marked)], axis=0)
+    several = [
+        tuple(loader for number, loader in enumerate(loaders) if code >> number & 1)
+        for code in range(1 << len(loaders))
+    ]
+    return [several[code] for code in codes.tolist()]
+
+
+def _release(leaving: Sequence[Loader]) -> None:
+    """The oldest tile of each leaves, all of them before the first place is taken again."""
+    for loader in leaving:
+        loader.leave()
+    for loader in leaving:
+        loader.free.give()

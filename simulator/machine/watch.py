@@ -10,6 +10,7 @@ import simpy
 from simulator.hardware.section import Operand
 from simulator.machine.dram_port import Runs
 from simulator.machine.loader import Requests
+from simulator.machine.task import Go
 
 Ints = npt.NDArray[np.int64]
 
@@ -30,17 +31,17 @@ class Tap:
         self._dram = dram
         self.times: defaultdict[str, Times] = defaultdict(Times)
 
-    def start(self, stream: str, duration_ps: int, runs: Runs | None = None) -> simpy.Event | None:
-        """Hands over a request and returns the event of its end, None where it moves nothing."""
+    def start(self, stream: str, duration_ps: int, runs: Runs | None, then: Go) -> bool:
+        """Hands over a request and calls `then` at its end; False, and no call, where it moves nothing."""
         times, number = self.times[stream], len(self.times[stream].asked)
-        now = int(self._env.now)
-        end = self._dram.start(stream, duration_ps, runs)
-        times.asked.append(now)
-        times.served.append(now)
-        if end is not None:
-            assert end.callbacks is not None
-            end.callbacks.append(lambda _: times.served.__setitem__(number, int(self._env.now)))
-        return end
+        times.asked.append(int(self._env.now))
+        times.served.append(int(self._env.now))
+
+        def ended(_: object) -> None:
+            times.served[number] = int(self._env.now)
+            then(None)
+
+        return self._dram.start(stream, duration_ps, runs, ended)
 
 
 class LayerWatch:

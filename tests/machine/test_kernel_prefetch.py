@@ -1,6 +1,7 @@
 """Kernels that are fetched while the layer before still runs: when, how many, and what they must not change."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -37,13 +38,17 @@ def requests(
     served: list[list[object]] = []
     original = Bus.start
 
-    def start(bus: Bus, stream: str, duration_ps: int, runs: object = None) -> object:
-        end = original(bus, stream, duration_ps)
-        if end is not None:
-            request: list[object] = [stream, int(bus._env.now), 0, duration_ps]
+    def start(bus: Bus, stream: str, duration_ps: int, runs: object, then: Callable[[object], None]) -> bool:
+        request: list[object] = [stream, int(bus._env.now), 0, duration_ps]
+
+        def ended(_: object) -> None:
+            request[2] = int(bus._env.now)
+            then(None)
+
+        moves = original(bus, stream, duration_ps, None, ended)
+        if moves:
             served.append(request)
-            end.callbacks.append(lambda _: request.__setitem__(2, int(bus._env.now)))
-        return end
+        return moves
 
     with monkeypatch.context() as patched:
         patched.setattr(Bus, "start", start)
