@@ -33,6 +33,7 @@ from simulator.machine.pieces import (
     merged,
     pieces_of,
 )
+from simulator.mapping.distinct import distinct
 
 __all__ = ["Boxes", "StoredFeatureMap", "StoredTiles", "stored_tiles"]
 
@@ -333,7 +334,7 @@ def _units(tensor: StoredFeatureMap, pieces: Pieces) -> tuple[Ints, Ints, Ints, 
         return pieces.owner, pieces.block, pieces.first_row, pieces.last_row
     height, blocks = tensor.shape[2], tensor.shape[0] * tensor.blocks.per_image
     piece, row = expand(pieces.first_row, pieces.last_row)
-    unit = np.unique((pieces.owner[piece] * blocks + pieces.block[piece]) * height + row)
+    unit = distinct((pieces.owner[piece] * blocks + pieces.block[piece]) * height + row)
     return unit // (height * blocks), unit // height % blocks, unit % height, unit % height + 1
 
 

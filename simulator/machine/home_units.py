@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from simulator.compression import Codec, Units, UnitSizes, falls_back, unit_sizes
 from simulator.machine.pieces import Blocks, Pieces, Scalar, all_lanes, element_runs, expand
+from simulator.mapping.distinct import distinct
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -200,7 +201,7 @@ def home_sizes(
 
 
 def _each_once(owner: Ints, unit: Ints, count: int) -> tuple[Ints, Ints]:
-    keys = np.unique(owner * count + unit)
+    keys = distinct(owner * count + unit)
     return keys // count, keys % count
 
 

@@ -32,7 +32,6 @@ from simulator.machine.layer_costs import (
 from simulator.machine.output_costs import OutputTraffic, output_stream
 from simulator.machine.pipeline import LayerTiming, LayerWork, OperandStream
 from simulator.machine.results import LayerResult, OnChipUse
-from simulator.machine.skipping_work import skipping_work
 from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, on_chip_bytes, traffic_rows
 from simulator.machine.way_out import folded_passes, way_out
 from simulator.machine.work import (
@@ -243,6 +242,8 @@ def _array(
     nonzero = batch.maps(layer.inputs[0]).nonzero
     shape = nest.inputs[0]
     if batch.accelerator.array.skipping is not None:  # flagged feature maps are zeros like others to it
+        from simulator.machine.skipping_work import skipping_work  # other arrays do without
+
         maps = [None] if nonzero is None else list(nonzero.reshape(-1, *shape))
         found = skipping_work(schedule, batch.accelerator, maps, kernel_map)
         return found.array.cycles, found.macs, _per_step(schedule, found.array.accesses), PadCounts(), found.time

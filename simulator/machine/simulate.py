@@ -1,7 +1,7 @@
 """A network on an accelerator, batch by batch."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import simpy
 
@@ -13,7 +13,6 @@ from simulator.machine.on_chip import residence
 from simulator.machine.pruning import DynamicPruning, check_pruning
 from simulator.machine.results import LayerResult, RunResult
 from simulator.machine.sequence import LayerSequence
-from simulator.machine.workers import in_processes
 from simulator.mapping.plan import Schedule, plan
 from simulator.trace.trace import Trace
 
@@ -45,7 +44,13 @@ def run_all(
     recorded = batches[0] if record else None
     play = functools.partial(run, trace, accelerator, schedule, pruned=pruning is not None, recorded=recorded)
     results = []
-    for done, result in enumerate(in_processes(play, batches, workers)):
+    if min(workers, len(batches)) == 1:
+        played: Iterable[RunResult] = map(play, batches)
+    else:
+        from simulator.machine.workers import in_processes
+
+        played = in_processes(play, batches, workers)
+    for done, result in enumerate(played):
         results.append(result)
         if progress is not None:
             progress(done + 1, len(batches))

@@ -19,14 +19,11 @@ _work: Callable[[Any], Any] | None = None
 def in_processes(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int) -> Iterator[Result]:
     """The results of `work` on every piece, in order, each as soon as it and those before it are there.
 
-    With one worker or one piece everything happens in this process. Else `work` and what it returns travel between
-    processes, so a script that asks for workers guards its main part with `if __name__ == "__main__"`. What a worker
-    raises is raised here; the others then stop after the piece that they are at. Raises InputError when a worker dies.
+    `work` and what it returns travel between processes, so a script that asks for workers guards its main part with
+    `if __name__ == "__main__"`. What a worker raises is raised here; the others then stop after the piece that they are
+    at. Raises InputError when a worker dies.
     """
     workers = min(workers, len(pieces))
-    if workers <= 1:
-        yield from map(work, pieces)
-        return
     # Not forked: threads of numerical libraries do not survive that.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(work,))

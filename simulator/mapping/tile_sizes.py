@@ -9,6 +9,7 @@ from simulator.hardware.mapping import FixedTiles
 from simulator.mapping.burst_waste import Storage
 from simulator.mapping.capacity import Capacity, ifm_tile_elements, ofm_tile_elements
 from simulator.mapping.dataflow.base import ceil_div
+from simulator.mapping.distinct import distinct
 from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.tiles import Bools, Ints, Tiles, input_extents
 from simulator.mapping.traffic import ifm_fetched_elements, ofm_stores
@@ -120,7 +121,7 @@ def _simple(nest: LoopNest, n: Ints, p: Ints, q: Ints, fixed: FixedTiles) -> Boo
         return np.ones(len(n), np.bool_)
     one, whole_rows = n == 1, q == nest.q
     whole = whole_rows & (p == nest.p)
-    few = [np.isin(tile, coarse(loop, np.unique(tile))) for tile, loop in ((n, nest.n), (p, nest.p), (q, nest.q))]
+    few = [np.isin(tile, coarse(loop, distinct(tile))) for tile, loop in ((n, nest.n), (p, nest.p), (q, nest.q))]
     shapes = (one & (p == 1) & few[2]) | (one & whole_rows & few[1]) | (whole & few[0])
     return np.asarray(shapes, np.bool_)
 

@@ -34,7 +34,10 @@ def spread_columns(
         names += [NETWORK, *layers]
         quantities += [quantity] * (1 + len(layers))
     values = np.concatenate(blocks, axis=1)
-    percentiles = np.percentile(values, list(PERCENTILES.values()), axis=0)
+    if len(batches) == 1:
+        percentiles = values.repeat(len(PERCENTILES), axis=0)
+    else:
+        percentiles = np.percentile(values, list(PERCENTILES.values()), axis=0)
     worst = values.argmax(axis=0)
     return {
         "layer": names,

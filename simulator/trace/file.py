@@ -16,7 +16,6 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -183,6 +182,8 @@ class TraceSpool:
         self._pieces: dict[str, list[tuple[int, int]]] = {}
         self._layout: dict[str, tuple[str, tuple[int, ...], int]] = {}
         self._deflated_ends: dict[str, list[int]] = {}
+        from concurrent.futures import ThreadPoolExecutor  # whoever only reads does without
+
         self._pool = ThreadPoolExecutor(os.cpu_count())
 
     def __enter__(self) -> "TraceSpool":

@@ -25,6 +25,7 @@ from simulator.hardware.array import Array
 from simulator.hardware.buffer import Buffer
 from simulator.mapping.dataflow.base import Ints, TileSizes, ceil_div
 from simulator.mapping.dataflow.spatial import Spatial
+from simulator.mapping.distinct import distinct
 from simulator.mapping.loop_nest import LoopNest
 
 Loops = dict[str, Ints]
@@ -173,7 +174,7 @@ def vector_cycles(
     address = np.zeros(1, np.int64)
     for count, stride in zip(counts, strides, strict=True):
         address = np.add.outer(address, np.arange(count, dtype=np.int64) * stride).ravel()
-    words = np.unique(address[:limit] // max(1, width // bits))
+    words = distinct(address[:limit] // max(1, width // bits))
     per_element = -(-bits // width)
     words = np.add.outer(words * per_element, np.arange(per_element)).ravel()
     return int(np.bincount(words % banks).max())

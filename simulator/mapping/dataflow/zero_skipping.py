@@ -4,7 +4,6 @@ import numpy as np
 
 from simulator.hardware.array import Array
 from simulator.mapping.dataflow.base import BufferAccesses, Ints, Lanes, TileSizes
-from simulator.mapping.dataflow.sparse.registry import scheme_of
 
 
 class ZeroSkipping:
@@ -12,6 +11,8 @@ class ZeroSkipping:
 
     def __init__(self, array: Array, lanes: int = 1) -> None:
         """lanes is 1: such an array has one precision."""
+        from simulator.mapping.dataflow.sparse.registry import scheme_of  # other arrays do without
+
         self.scheme = scheme_of(array)
 
     def cycles(self, tile: TileSizes) -> Ints:
