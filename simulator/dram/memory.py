@@ -170,7 +170,8 @@ class Memory:
         front[OUTSTANDING] = dma.outstanding * front[PIECE]
         front[BY_PRIORITY] = dma.priority
         front[LOW_BITS] = self.mapping.low_bits
-        period = max(self.mapping.period, 32)
+        # Banks with queues of their own take turns, and it takes longer until that repeats itself.
+        period = max(self.mapping.period, 32 if policy.bank_queues else 16)
         front[PERIOD] = period if 8 * period <= self.mapping.block else 0
         front[BLOCK] = self.mapping.block
         front[BANK_BITS] = layout.banks.bit_length() - 1
