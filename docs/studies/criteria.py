@@ -73,7 +73,7 @@ class Plan:
 _CHEAP = ("random", "l1", "l2", "fpgm", "taylor", "apoz", "activation_mean", "di")
 PLANS = {
     "digits": Plan(360, scored=512),
-    "cifar_resnet20": Plan(1000),
+    "cifar_resnet20": Plan(5000),
     "cifar_resnet56": Plan(400),
     "cifar_vgg16": Plan(400),
     "cifar_alexnet": Plan(500),
