@@ -147,8 +147,7 @@ class Loader(Task):
         """Tile `number` takes its place and is asked for; False where that moves nothing."""
         self.entered += 1
         self._note_entering()
-        runs = self.stream.runs
-        moves = self._dram.start(self.name, duration_ps, request_of(runs, number) if runs else None, then)
+        moves = self._dram.start(self.name, duration_ps, runs_of(self.stream.runs, number), then)
         if self.changed is not None:
             self.changed()
         return moves

@@ -6,6 +6,7 @@ of its loop for each wait; most waits here end at the instant at which another t
 call.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -17,7 +18,7 @@ Go = Callable[[Any], None]
 Steps = Generator[None, Any, None]
 
 
-class Task:
+class Task(ABC):
     """Something that happens step by step, in `_run`. `go` lets it go on: hand it to whatever the task waits for.
 
     The last thing that `_run` does is to yield: the generator of one that returned would raise StopIteration in whoever
@@ -32,8 +33,9 @@ class Task:
         self.go = steps.send
         steps.send(None)
 
+    @abstractmethod
     def _run(self) -> Steps:
-        raise NotImplementedError
+        """What the task does."""
 
 
 class Alarm(simpy.Event):
