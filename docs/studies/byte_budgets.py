@@ -20,9 +20,10 @@ from simulator.pruning.static.budget import parse_budget
 from simulator.pruning.static.calibration import Calibration
 from simulator.pruning.static.costs import cost_of
 from simulator.pruning.static.criteria.criterion import Settings
-from simulator.pruning.static.fine_tuning import Recipe, accuracy, fine_tune
+from simulator.pruning.static.fine_tuning import accuracy, fine_tune
 from simulator.pruning.static.output_statistics import of_kept, output_statistics, restore_statistics
 from simulator.pruning.static.prune import GreedyOptions, Request, prune
+from simulator.pruning.static.recipe import Recipe
 
 HERE = Path(__file__).parent
 FOUND = HERE / "byte-budgets.csv"
@@ -60,7 +61,7 @@ def measure(data: Path) -> None:
             before = accuracy(pruned.model, test.shuffled(64, 0))
             for parameter in pruned.model.parameters():
                 parameter.requires_grad_(True)
-            recipe, loader = Recipe(1, 0.001), partial(train.shuffled, 128)
+            recipe, loader = Recipe(1), partial(train.shuffled, 128)
             fine_tune(pruned.model, loader, recipe, steps_per_epoch=50)
             row = (
                 name, accelerator, share, kind, f"{pruned.after.macs / pruned.before.macs:.4f}",

@@ -30,10 +30,11 @@ from simulator.pruning.static.costs import cost_of
 from simulator.pruning.static.criteria.criterion import Scoring, Settings
 from simulator.pruning.static.criteria.registry import criteria
 from simulator.pruning.static.cut import Cuts, cut
-from simulator.pruning.static.fine_tuning import Recipe, accuracy, fine_tune, re_estimate_norms
+from simulator.pruning.static.fine_tuning import accuracy, fine_tune, re_estimate_norms
 from simulator.pruning.static.groups import Prunable, find_groups, shared_copy
 from simulator.pruning.static.output_statistics import has_norms, of_kept, output_statistics, restore_statistics
 from simulator.pruning.static.prune import Request, prune
+from simulator.pruning.static.recipe import Recipe
 from simulator.pruning.static.structures.choice import Limits, best_units
 from simulator.pruning.static.structures.uniform import uniform
 

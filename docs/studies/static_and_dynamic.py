@@ -48,7 +48,7 @@ def measure(data: Path, out: Path) -> None:
         if not small.exists():
             run(
                 "prune", dense, "--criterion", "taylor", "--budget", f"macs {SHARE}", "--calibration", train,
-                "--select", f"0:{TRAINED}", "--batches", 4, "--epochs", 1, "--learning-rate", 0.001,
+                "--select", f"0:{TRAINED}", "--batches", 4, "--epochs", 1,
                 "--out", small.with_suffix(""),
             )  # fmt: skip
         for kind, network in (("dense", dense), ("static", small)):

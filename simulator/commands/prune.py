@@ -15,6 +15,7 @@ from simulator.commands.pruning import (
     CalibrationOption,
     EvaluateOption,
     LabelsOption,
+    LearningRateOption,
     NormsOption,
     SelectOption,
     Subject,
@@ -26,6 +27,7 @@ from simulator.commands.pruning import (
 from simulator.commands.quantities import macs_text, percent_text, scaled
 from simulator.commands.terminal import console, print_table, printable, progress, table
 from simulator.errors import InputError
+from simulator.pruning.static.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,7 +88,7 @@ def prune(
     ] = None,
     norms: NormsOption = True,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning on the images.")] = 0,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.001,
+    learning_rate: LearningRateOption = Recipe.learning_rate,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn.")] = 0,
 ) -> None:
     """Cut channels out of a network (needs PyTorch).
@@ -168,8 +170,7 @@ def _run(
     by_accuracy: bool,
     then: After,
 ) -> None:
-
-    from simulator.pruning.static.fine_tuning import Recipe, accuracy
+    from simulator.pruning.static.fine_tuning import accuracy
     from simulator.pruning.static.output_statistics import of_kept
     from simulator.pruning.static.prune import prune as run
     from simulator.pruning.static.storage import save_network

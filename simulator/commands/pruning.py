@@ -10,6 +10,7 @@ import typer
 from simulator.commands.arguments import need_torch
 from simulator.commands.provenance import images_origin, weights_origin
 from simulator.errors import InputError
+from simulator.pruning.static.recipe import Recipe
 from simulator.trace.selection import selected_images
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ EvaluateOption = Annotated[
 NormsOption = Annotated[
     bool,
     typer.Option("--re-estimate/--no-re-estimate", help="Estimate batch norms anew on the images, folded ones too."),
+]
+
+LearningRateOption = Annotated[
+    float, typer.Option("--learning-rate", help="Of fine-tuning, whose gradients are clipped to a norm of 1.")
 ]
 
 NEEDED = ("torch", "PIL", "torch_pruning")
@@ -114,7 +119,7 @@ def train_on(
     advance: Callable[[int, int], None] | None = None,
 ) -> None:
     """Fine-tunes `model`, in place, on the images to look at."""
-    from simulator.pruning.static.fine_tuning import Recipe, fine_tune
+    from simulator.pruning.static.fine_tuning import fine_tune
 
     images = subject.calibration
     assert images is not None

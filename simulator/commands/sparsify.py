@@ -13,6 +13,7 @@ from simulator.commands.pruning import (
     CalibrationOption,
     EvaluateOption,
     LabelsOption,
+    LearningRateOption,
     NormsOption,
     SelectOption,
     Subject,
@@ -24,6 +25,7 @@ from simulator.commands.pruning import (
 from simulator.commands.quantities import percent_text
 from simulator.commands.terminal import console, print_table, printable, progress, table
 from simulator.errors import InputError
+from simulator.pruning.static.recipe import Recipe
 
 if TYPE_CHECKING:
     from simulator.pruning.static.pattern import Pattern
@@ -49,7 +51,7 @@ def sparsify(
     ] = None,
     norms: NormsOption = True,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Epochs of fine-tuning, zeros kept.")] = 0,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of fine-tuning.")] = 0.001,
+    learning_rate: LearningRateOption = Recipe.learning_rate,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images in a batch.")] = 128,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn.")] = 0,
 ) -> None:

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from simulator.errors import InputError
 from simulator.pruning.static.groups import NORMS
+from simulator.pruning.static.recipe import Recipe
 
 Loader = Iterable[tuple[Tensor, Tensor]]
 
@@ -44,30 +44,6 @@ def re_estimate_norms(model: nn.Module, batches: Iterable[Tensor]) -> int:
     if count == 0:
         raise InputError("batch norm re-estimation: no images")
     return len(norms)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train on: SGD with Nesterov momentum and one cosine cycle over all steps.
-
-    label_smoothing: as in the cross entropy's definition, 0 for none. clip_norm: what the norm of all gradients is cut
-    down to (Pascanu, Mikolov and Bengio, ICML 2013), infinite for never: without batch norms to hold them, the first
-    steps after a deep cut would throw a network off.
-    """
-
-    epochs: int = 1
-    learning_rate: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.0
-    clip_norm: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 0 or self.learning_rate <= 0:
-            raise InputError(
-                f"fine-tuning: {self.epochs} epochs at learning rate {self.learning_rate:g}, "
-                "expected 0 epochs or more and a positive rate"
-            )
 
 
 def fine_tune(

@@ -8,7 +8,8 @@ from pruning_networks import Plain, warmed
 from torch import nn
 
 from simulator.errors import InputError
-from simulator.pruning.static.fine_tuning import Recipe, accuracy, fine_tune, re_estimate_norms
+from simulator.pruning.static.fine_tuning import accuracy, fine_tune, re_estimate_norms
+from simulator.pruning.static.recipe import Recipe
 
 
 def test_norms_are_those_of_the_images() -> None:

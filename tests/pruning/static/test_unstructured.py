@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from simulator.errors import InputError
 from simulator.extract.extract import extract
-from simulator.pruning.static.fine_tuning import Recipe, fine_tune
+from simulator.pruning.static.fine_tuning import fine_tune
 from simulator.pruning.static.groups import find_groups
+from simulator.pruning.static.recipe import Recipe
 from simulator.pruning.static.unstructured import blocks, made_permanent, magnitude, n_of_m, zero_shares
 
 
