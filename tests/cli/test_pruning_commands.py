@@ -228,6 +228,12 @@ def test_mistakes_are_one_line_and_leave_nothing(
     assert left(workshop) == before
 
 
+def test_a_point_before_a_digit_belongs_to_the_name(run: Run, workshop: Path) -> None:
+    run("prune", "net.json", "--budget", "macs 0.5", "--criterion", "l1", "--out", "net1.1-small")
+    assert (workshop / "net1.1-small.safetensors").exists()
+    assert (workshop / "net1.1-small.json").exists()
+
+
 def test_a_network_is_not_written_over_itself(run: Run, workshop: Path) -> None:
     before = (workshop / "net.safetensors").read_bytes()
     mistake = run("prune", "net.json", "--budget", "macs 0.5", "--criterion", "l1", "--out", "net").mistake()

@@ -21,8 +21,11 @@ from simulator.trace.file import whole_file
 
 
 def checked_out(out: Path) -> Path:
-    """The path of the parameters, `.safetensors` added when missing. Raises InputError for another ending."""
-    if not out.suffix or out.suffix.lstrip(".").isdecimal():
+    """The path of the parameters, `.safetensors` added when missing. Raises InputError for another ending.
+
+    A point before a digit, as in `squeezenet1.1-small`, belongs to the name.
+    """
+    if not out.suffix or out.suffix[1].isdecimal():
         return out.with_name(out.name + ".safetensors")
     if out.suffix != ".safetensors":
         raise InputError(f"{out}: expected a name that ends in .safetensors")
