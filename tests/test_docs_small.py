@@ -137,17 +137,8 @@ def build():
     return MyNet()
 """
 
-MYNET_STUDY = """
-name: mynet
-traces: [mynet.trace.safetensors]
-images: "0:1"
-accelerators: [edge-npu]
-parameters: {buffers.ifm.capacity: [256 KiB, 512 KiB]}
-"""
-
-
 def test_what_the_readme_does_with_ones_own_network_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth as many images are selected as there, of a hundred small ones; a study of two designs."""
+    """A tenth as many images are selected as there, of a hundred small ones; the page's small study of this network."""
     torch = pytest.importorskip("torch", reason="recording needs PyTorch")
     image = pytest.importorskip("PIL.Image", reason="recording needs Pillow")
     pytest.importorskip("torch_pruning", reason="pruning needs Torch-Pruning")
@@ -156,7 +147,9 @@ def test_what_the_readme_does_with_ones_own_network_runs(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "mynet", raising=False)
     Path("mynet.py").write_text(MYNET, encoding="utf-8")
-    Path("mynet-study.yaml").write_text(MYNET_STUDY, encoding="utf-8")
+    (file,) = (block for block in blocks_of(ROOT / "docs" / "study.md") if block.name == "mynet-study.yaml")
+    study = yaml.safe_load(file.text) | {"traces": ["mynet.trace.safetensors"]}
+    Path("mynet-study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     Path("photos").mkdir()
     random = np.random.default_rng(0)
     rows = ["file\tclass_index"]

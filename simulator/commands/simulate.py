@@ -1,5 +1,6 @@
 """`fmapsim simulate`: what a trace costs on an accelerator."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from simulator.commands.arguments import available_cores, check_own_folder, output_folder, parsed_overrides
+from simulator.commands.energy_notes import energy_notes
 from simulator.commands.summary import array_text, bound_text, heaviest_layers, pruning_text, spread_table, totals_table
 from simulator.commands.terminal import console, print_json, print_table, printable, progress
 from simulator.commands.trace import accuracy_text
@@ -122,8 +124,12 @@ def simulate(
         reports = {name: replace(report, meta={**report.meta, **origin}) for name, report in reports.items()}
         report = list(reports.values())[-1]
         written = _write(reports, out, figures, hardware, changes)
+    from simulator.hardware.load import load_accelerator
+    from simulator.hardware.sram_energy import energies_left_behind
+
     text = console(stderr=as_json)
-    _summarise(reports, found, text)
+    left = energies_left_behind(load_accelerator(hardware, changes), changes)
+    _summarise(reports, found, text, energy_notes(left))
     text.print(f"\nWritten to {out}: {written}", soft_wrap=True)
     if timeline is not None:
         text.print(f"Written to {timeline}: the timeline of {_first_batch(report)}", soft_wrap=True)
@@ -234,13 +240,13 @@ def _write(reports: "dict[str, Report]", out: Path, figures: bool, hardware: str
     return ", ".join(what)
 
 
-def _summarise(reports: "dict[str, Report]", trace: "Trace", text: "Console") -> None:
+def _summarise(reports: "dict[str, Report]", trace: "Trace", text: "Console", more_notes: Sequence[str]) -> None:
     report = list(reports.values())[-1]
     text.print(f"{printable(trace.name)} on {printable(str(report.meta['accelerator']))}, {_what_ran(report)}")
     text.print(pruning_text(report.meta["pruning"]))
     if trace.accuracy:
         text.print(accuracy_text(trace.accuracy))
-    for note in _notes(trace, report):
+    for note in [*_notes(trace, report), *more_notes]:
         text.print(f"note: {note}")
     text.print()
     print_table(text, totals_table(reports))

@@ -10,6 +10,7 @@ import typer
 
 from simulator.commands.arguments import available_cores, check_own_folder
 from simulator.commands.designs import design_table, objectives_table, records
+from simulator.commands.energy_notes import energy_notes
 from simulator.commands.terminal import (
     complain,
     console,
@@ -108,6 +109,7 @@ def run(
     excluded = f", {summary.excluded} designs excluded by constraints" if summary.excluded else ""
     ended = f"{summary.points} points: {summary.done} done, {summary.failed} failed"
     text.print(f"{ended}; {summary.ran} of them ran now{excluded}")
+    text.print("".join(f"note: {note}\n" for note in energy_notes(summary.energies_left_behind)), end="")
     drawn = ""
     if figures and summary.done:
         from simulator.study.designs import done_results
@@ -199,6 +201,7 @@ def points(
     rows.add_row("pruning", ", ".join(plan.space.pruning))
     rows.add_row("designs", f"{len(designs):,} of {plan.space.size:,}, {plan.strategy.excluded:,} excluded")
     print_table(text, rows)
+    text.print("".join(f"note: {note}\n" for note in energy_notes(plan.energies_left_behind)), end="")
 
 
 def _choice(choice: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from simulator.api import simulate
 from simulator.demo import digits
 from simulator.extract.extract import extract
 from simulator.report.figures import save_figures
+from simulator.report.page import save_page
 from simulator.report.report import Report
 from simulator.report.save import save_report
 from simulator.trace.file import check_writable
@@ -25,6 +26,8 @@ from simulator.trace.trace import Trace
 ACCELERATORS = ("eyeriss", "edge-npu")
 EPSILONS = (0.2, 0.3, 0.4)
 KEEP = 0.5
+PAGE = ("dense", "static + dynamic")
+"""The variants beside each other on an accelerator's page."""
 SIMULATED_IMAGES = 8
 
 
@@ -50,7 +53,7 @@ class Row:
 def run_demo(
     out: Path, *, epochs: int = 12, images: int = SIMULATED_IMAGES, console: Console | None = None
 ) -> list[Row]:
-    """Runs the whole road and writes traces, reports and figures below `out`; returns the rows of the table.
+    """Runs the whole road and writes traces, reports, figures and pages below `out`; returns the rows of the table.
 
     images: how many of the test images are simulated.
 
@@ -77,6 +80,8 @@ def run_demo(
         "layer's mean channel maximum) are neither stored nor loaded nor multiplied. Their flags take bytes too: where "
         f"few maps are flagged, more than they save. One image is {100 / len(data.test_labels):.1f} points of accuracy."
     )
+    pages = " or ".join(str(out / f"{accelerator}.html") for accelerator in ACCELERATORS)
+    console.print(f"Open {pages} in a browser: dense beside {PAGE[-1]}, layer by layer.", soft_wrap=True)
     console.print(f"Traces, reports and figures: {out}/  ({time.monotonic() - start:.0f} s)")
     return rows
 
@@ -133,6 +138,7 @@ def _simulate(variants: list[Variant], images: int, out: Path, console: Console)
             reports = {row.variant: row.report for row in rows if row.accelerator == accelerator}
             shown = ("dense", "static", f"dynamic {EPSILONS[-1]:g}")
             save_figures({name: reports[name] for name in shown}, out / "figures" / accelerator)
+            save_page({name: reports[name] for name in PAGE}, out / f"{accelerator}.html")
     return rows
 
 

@@ -54,6 +54,10 @@ class HardwareOfStudy:
         """The accelerator itself. Raises InputError with file, key, what was found and expected."""
         return self._load(design.accelerator, _text(design.overrides))
 
+    def unchanged(self, label: str) -> Accelerator:
+        """An accelerator as its file has it. Raises InputError where that alone is none."""
+        return self._load(label, _text({}))
+
     def _loaded(self, label: str, overrides: str) -> Accelerator:
         try:
             return accelerator_of(self._documents[label], json.loads(overrides))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import InputError
+from simulator.hardware.sram_energy import energies_left_behind
 from simulator.study import folder as study_folder
 from simulator.study.dask_cluster import DaskWorkers
 from simulator.study.inputs import TraceInput, trace_inputs
@@ -38,6 +39,16 @@ class Plan:
         """Points of one design."""
         return sum(len(trace.images) for trace in self.traces)
 
+    @property
+    def energies_left_behind(self) -> tuple[str, ...]:
+        """The settings of SRAM energies that stay an accelerator file's while the study changes the capacity."""
+        left: dict[str, None] = {}
+        for label, axes in self.space.axes.items():
+            changed = {key for axis in axes for key in axis.choices[0]}
+            with contextlib.suppress(InputError):  # of a file that is an accelerator with the study's settings alone
+                left |= dict.fromkeys(energies_left_behind(self.hardware.unchanged(label), changed))
+        return tuple(left)
+
     def points(self, designs: Iterable[Tried]) -> list[Point]:
         """The points of designs, each key once."""
         found = points_of(self.traces, designs, self.study.section.batch)
@@ -46,13 +57,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended: points of the study, those that are done or failed by now, and those that this run ran."""
+    """How a run ended: points of the study, those that are done or failed by now, and those that this run ran.
+
+    energies_left_behind: as the plan's.
+    """
 
     points: int
     done: int
     failed: int
     ran: int
     excluded: int
+    energies_left_behind: tuple[str, ...] = ()
 
 
 def planned(file: str | Path) -> Plan:
@@ -112,7 +127,7 @@ def run_study(
                 study_folder.results(out)
     done = sum(known.get(one.key) == "done" for one in every)
     failed = sum(known.get(one.key) == "failed" for one in every)
-    return Summary(len(every), done, failed, ran, plan.strategy.excluded)
+    return Summary(len(every), done, failed, ran, plan.strategy.excluded, plan.energies_left_behind)
 
 
 def _total(plan: Plan, asked: int, missing: int, ran: int) -> int:

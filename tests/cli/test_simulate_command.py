@@ -69,6 +69,18 @@ def test_set_changes_the_hardware(run: Run, trace_file: Path, tmp_path: Path) ->
     assert settings["array"]["unroll"]["columns"] == ["C", "Q"]
 
 
+def test_another_capacity_at_the_old_energy_is_noted(run: Run, trace_file: Path, tmp_path: Path) -> None:
+    def noted(*changes: str) -> bool:
+        options = [word for change in changes for word in ("--set", change)]
+        ran = run("simulate", trace_file, "--hardware", "edge-npu", "--out", tmp_path / "out", "--no-figures", *options)
+        return "energy per access of buffers.ifm stays" in " ".join(ran.out.split())
+
+    assert noted("buffers.ifm.capacity=64 KiB")
+    assert not noted("array.rows=16")
+    energies = ("buffers.ifm.read_energy=null", "buffers.ifm.write_energy=1 pJ/B")
+    assert not noted("buffers.ifm.capacity=64 KiB", *energies)
+
+
 def test_dynamic_pruning_comes_with_its_baseline(run: Run, trace_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ran = run("simulate", trace_file, "--hardware", "edge-npu", "--out", out, "--pruning", "dynamic", "--images", "2")

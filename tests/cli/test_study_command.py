@@ -37,11 +37,16 @@ def nothing_to_draw(*_: object) -> None:
 def test_a_study_from_its_file_to_its_tables(run: Run, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = study.parent / "out"
     assert run("study", "points", study, "--json").json["points"] == 8
+    note = "energy per access of buffers.ifm, buffers.kernel stays"
+    assert note in " ".join(run("study", "points", study).out.split())
     ran = run("study", "run", study, "--out", out, "--workers", 1, "--no-figures")
+    assert note in " ".join(ran.out.split())
     assert ran.code == 0, ran.err
     assert "8 points: 4 done, 4 failed; 8 of them ran now" in ran.out
     again = run("study", "run", study, "--out", out, "--workers", 1, "--no-figures", "--json")
-    assert again.json == {"points": 8, "done": 4, "failed": 4, "ran": 0, "excluded": 0}
+    fixed = [f"buffers.{name}.{way}_energy" for name in ("ifm", "kernel") for way in ("read", "write")]
+    ended = {"points": 8, "done": 4, "failed": 4, "ran": 0, "excluded": 0}
+    assert again.json == ended | {"energies_left_behind": fixed}
     points = run("study", "points", study, "--out", out)
     assert "sizes: 8 points, 8 of them ended" in points.out
     shown = run("study", "show", out)

@@ -45,6 +45,8 @@ def test_the_demo_writes_traces_reports_and_figures(tmp_path: Path) -> None:
     for accelerator in ACCELERATORS:
         assert accelerator in text
         assert (tmp_path / "out" / "figures" / accelerator / "bandwidth.png").is_file()
+        assert "static + dynamic" in (tmp_path / "out" / f"{accelerator}.html").read_text(encoding="utf-8")
+        assert f"{accelerator}.html" in text
     assert "…" not in text  # no column is cut at 80 columns
     by_name = {(row.accelerator, row.variant): row for row in rows}
     for accelerator in ACCELERATORS:

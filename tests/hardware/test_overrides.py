@@ -4,6 +4,7 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.hardware.load import load_accelerator
+from simulator.hardware.sram_energy import energies_left_behind
 
 
 def error_of(overrides: dict[str, object], name: str = "systolic-256") -> str:
@@ -21,6 +22,19 @@ def test_an_override_changes_its_key_alone() -> None:
         exclude={"buffers": {"ifm": {"capacity"}}}
     )
     assert load_accelerator("systolic-256") == before
+
+
+def test_energies_that_stay_while_a_capacity_changes_are_named() -> None:
+    def left(preset: str, *changed: str) -> list[str]:
+        return energies_left_behind(load_accelerator(preset), changed)
+
+    both = ["buffers.ifm.read_energy", "buffers.ifm.write_energy"]
+    assert left("edge-npu", "buffers.ifm.capacity") == both
+    assert left("edge-npu", "buffers.ifm.capacity", both[0]) == both[1:]
+    assert left("edge-npu", "buffers.ifm.capacity", *both) == []
+    assert left("edge-npu", "array.rows", "buffers.kernel.buffering") == []
+    by_capacity = load_accelerator("edge-npu", dict.fromkeys(both))
+    assert energies_left_behind(by_capacity, ["buffers.ifm.capacity"]) == []
 
 
 def test_several_overrides_at_once() -> None:
