@@ -137,6 +137,7 @@ def build():
     return MyNet()
 """
 
+
 def test_what_the_readme_does_with_ones_own_network_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth as many images are selected as there, of a hundred small ones; the page's small study of this network."""
     torch = pytest.importorskip("torch", reason="recording needs PyTorch")

@@ -24,7 +24,7 @@ from simulator.commands.pruning import (
     subject,
     train_on,
 )
-from simulator.commands.quantities import macs_text, percent_text, scaled
+from simulator.commands.quantities import bytes_text, cycles_text, energy_text, macs_text, percent_text, scaled
 from simulator.commands.terminal import console, print_table, printable, progress, table
 from simulator.errors import InputError
 from simulator.pruning.static.recipe import Recipe
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 
 _PATHS = ("calibration", "labels", "weights", "widths", "trace", "out")
 _COUNT = ("", "k", "M", "G")
+_SIMULATED = {
+    "dram_bytes": ("DRAM traffic", bytes_text),
+    "cycles": ("cycles", cycles_text),
+    "energy_pj": ("energy", energy_text),
+}
 
 
 def prune(
@@ -229,11 +234,17 @@ def _run(
         "accuracy": measurements,
     }
     written = save_network(pruned.model, out, about, found.node_list)
-    _report(found, pruned, request, measurements, written)
+    _report(found, pruned, request, measurements, written, trained=bool(then.epochs or then.epochs_between))
 
 
 def _report(
-    found: Subject, pruned: "Pruned", request: "Request", measurements: dict[str, float], written: list[Path]
+    found: Subject,
+    pruned: "Pruned",
+    request: "Request",
+    measurements: dict[str, float],
+    written: list[Path],
+    *,
+    trained: bool,
 ) -> None:
     text = console()
     how = f"criterion {request.criterion}, structure {request.structure}"
@@ -250,10 +261,16 @@ def _report(
         rows.add_row(label, shown(old), shown(new), percent_text(new / old))
     if pruned.cost is not None and request.budget is not None and request.budget.accelerator is not None:
         whole, cost, _ = pruned.cost
-        rows.add_row(str(request.budget), f"{whole:.6g}", f"{cost:.6g}", percent_text(cost / whole))
+        label, shown = _SIMULATED[request.budget.quantity]
+        label = f"{label} on {request.budget.accelerator}, no zeros"
+        rows.add_row(printable(label), shown(whole), shown(cost), percent_text(cost / whole))
     print_table(text, rows)
     for what, value in measurements.items():
         text.print(f"top-1 {what}: {percent_text(value)}")
+    if not measurements:
+        text.print("note: what this costs in accuracy was not measured; --evaluate judges by labelled images")
+    elif not trained:
+        text.print("note: the network was not trained after the cut; --epochs does that, on the calibration images")
     reasons: dict[str, list[str]] = {}
     for layer, reason in pruned.prunable.blocked.items():
         reasons.setdefault(reason, []).append(layer)

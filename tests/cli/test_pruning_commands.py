@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def test_a_node_list_pruned_recorded_and_simulated(run: Run, workshop: Path) -> 
     assert "criterion di, structure uniform, budget macs 0.5" in result.out
     assert "not pruned: fc: its channels are the network's outputs" in result.out
     assert "top-1 unpruned" in result.out
+    assert "the network was not trained after the cut; --epochs" in " ".join(result.out.split())
     assert "fmapsim extract small.json" in result.out
     description = json.loads((workshop / "small.json").read_text(encoding="utf-8"))
     widths = {node["name"]: node["out_ch"] for node in description["nodes"] if node["op"] == "conv"}
@@ -108,6 +110,7 @@ def test_a_network_of_ones_own(run: Run, workshop: Path) -> None:
     )
     assert result.code == 0, result.err
     assert "little_net:build --weights own.safetensors" in result.out
+    assert "accuracy was not measured; --evaluate" in " ".join(result.out.split())
     record = ("--weights", "own.safetensors", "--images", "images.npz", "--select", "0:2", "--out", "own")
     assert run("extract", "little_net:build", *record).code == 0
     kernel = load_trace(workshop / "own.trace.safetensors").layer("0").kernel
@@ -117,7 +120,9 @@ def test_a_network_of_ones_own(run: Run, workshop: Path) -> None:
 
 def test_greedy_then_its_structure_distilled(run: Run, workshop: Path) -> None:
     greedy = ("--structure", "greedy", "--step", 0.05, "--budget", "dram_bytes 0.8@edge-npu", "--criterion", "l1")
-    assert run("prune", "net.json", *greedy, "--out", "greedy").code == 0
+    pruned = run("prune", "net.json", *greedy, "--out", "greedy")
+    assert pruned.code == 0
+    assert re.search(r"DRAM traffic on edge-npu, no zeros +[\d.]+ kB +[\d.]+ kB", pruned.out), pruned.out
     given = (
         "--structure",
         "given",
