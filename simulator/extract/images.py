@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from simulator.errors import InputError
+from simulator.extract.eight_bit import eight_bit
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -58,8 +59,11 @@ class Preprocessing:
         return f"{size}, centre {self.crop[0]}x{self.crop[1]}, {self.channel_order}, (pixel - {mean}) * {scale}"
 
     def apply(self, image: Image.Image, name: str = "image") -> Tensor:
-        """Return the input as float32 [C, H, W]. Raises InputError naming an image smaller than the crop."""
-        image = image.convert("L" if self.channel_order == "L" else "RGB")
+        """Return the input as float32 [C, H, W].
+
+        Raises InputError naming an image that is smaller than the crop, or whose pixels are no 8- or 16-bit values.
+        """
+        image = eight_bit(image, "L" if self.channel_order == "L" else "RGB", name)
         if self.resize is not None and min(image.size) != self.resize:
             short = min(image.size)
             width, height = (max(self.resize, int(self.resize * side / short)) for side in image.size)
