@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from simulator.errors import InputError
@@ -115,6 +115,8 @@ class ImageSet:
         try:
             image = self._open(self._numbers[index])
             image.load()
+        except UnidentifiedImageError as error:
+            raise InputError(f"{name}: no image that can be read, expected {', '.join(EXTENSIONS)}") from error
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise InputError(f"{name}: cannot be read as an image ({_one_line(error)})") from error
         return preprocessing.apply(image, name)
