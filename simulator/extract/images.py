@@ -296,8 +296,11 @@ def _array_labels(path: Path, labels: npt.NDArray[np.int64] | None, count: int) 
 def _read_labels(path: Path) -> dict[str, int]:
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such table of labels, expected columns file and class_index") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a labels file ({_one_line(error)})") from error
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InputError(f"{path}: cannot be read as a table of labels ({reason})") from error
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise InputError(f"{path}: labels file is empty, expected columns file and class_index")
