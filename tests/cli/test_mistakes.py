@@ -59,6 +59,7 @@ def test_a_buffer_too_small_for_any_tile(simulate: Callable[..., str]) -> None:
     [
         (["--set", "buffers.ifm.capcity=64 KiB"], "override 'buffers.ifm.capcity': unknown key 'capcity'"),
         (["--set", "clock=64 KiB"], "with overrides: clock: expected a frequency"),
+        (["--set", "buffers.ifm.capacity=48 KB"], "found '48 KB'; did you mean 48 kB or 48 KiB?"),
         (["--set", "clock"], "--set: found 'clock', expected KEY=VALUE"),
         (["--images", "0:9"], "--images 0:9: no image 8; there are 3 (0 is the first)"),
         (["--images", "a"], "--images: found 'a', expected images such as"),
