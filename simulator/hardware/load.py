@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.dram import FLAT_KEYS
-from simulator.hardware.validation import did_you_mean, first_problem, known_key
+from simulator.hardware.validation import did_you_mean, known_key, problems_text
 from simulator.hardware.yaml_file import YamlDocument, read_yaml
 from simulator.near_file import near_file
 from simulator.resources import shipped_folder
@@ -73,7 +73,7 @@ def accelerator_of(document: YamlDocument, overrides: Mapping[str, object] | Non
     try:
         return Accelerator.model_validate(data)
     except ValidationError as error:
-        raise InputError(first_problem(error, Accelerator, document, overrides or {})) from None
+        raise InputError(problems_text(error, Accelerator, document, overrides or {})) from None
 
 
 def _override(data: dict[str, Any], dotted: str, value: object) -> None:

@@ -11,7 +11,7 @@ from simulator.errors import InputError
 from simulator.hardware.load import ENDINGS
 from simulator.hardware.section import Positive, Section, not_bool
 from simulator.hardware.units import shown
-from simulator.hardware.validation import did_you_mean, first_problem
+from simulator.hardware.validation import did_you_mean, problems_text
 from simulator.hardware.yaml_file import YamlDocument, read_yaml
 from simulator.near_file import near_file
 from simulator.study.axes import Axis, axes_of
@@ -180,7 +180,7 @@ def load_study(path: str | Path) -> Study:
     try:
         section = StudySection.model_validate(document.data)
     except ValidationError as error:
-        raise InputError(first_problem(error, StudySection, document)) from None
+        raise InputError(problems_text(error, StudySection, document)) from None
     common = axes_of(section.parameters, document, ("parameters",))
     axes = {}
     for index, entry in enumerate(section.accelerators):
