@@ -32,6 +32,9 @@ _EXPECTED = {
 }
 """Our wording for pydantic's error types; the braces name values that pydantic gives with the error."""
 
+_ALSO_CALLED = {"size": "capacity", "frequency": "clock", "memory": "dram"}
+"""What others call a key of ours, with letters that do not lead there."""
+
 MANY_KEYS = 9
 """Keys that a message lists before it only counts them."""
 
@@ -120,8 +123,9 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 
 
 def near_names(name: str, known: Sequence[str]) -> list[str]:
-    """The known name that is nearest to an unknown one, where one is near."""
-    return difflib.get_close_matches(name, known, n=1)
+    """The known name that is nearest to an unknown one, by its letters or by what it says, where one is near."""
+    same = [one for one in known if one == _ALSO_CALLED.get(name)]
+    return same or difflib.get_close_matches(name, known, n=1)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ def test_a_buffer_too_small_for_any_tile(simulate: Callable[..., str]) -> None:
     ("options", "message"),
     [
         (["--set", "buffers.ifm.capcity=64 KiB"], "override 'buffers.ifm.capcity': unknown key 'capcity'"),
+        (["--set", "buffers.ifm.capcity=64 KiB"], "; did you mean 'capacity'?"),
+        (["--set", "buffers.ifm.size=64 KiB"], "; did you mean 'capacity'?"),
         (["--set", "clock=64 KiB"], "with overrides: clock: expected a frequency"),
         (["--set", "buffers.ifm.capacity=48 KB"], "found '48 KB'; did you mean 48 kB or 48 KiB?"),
         (["--set", "clock"], "--set: found 'clock', expected KEY=VALUE"),

@@ -260,6 +260,12 @@ def test_a_misspelt_key_is_one_mistake(tmp_path: Path) -> None:
     assert message.endswith("did you mean 'columns'?; line 4: key 'array.rows' is missing")
 
 
+def test_a_key_that_others_call_otherwise_is_suggested(tmp_path: Path) -> None:
+    message = error_of(tmp_path, changed("{capacity: 2 KiB}", "{size: 2 KiB}"))
+    assert "unknown key 'buffers.ofm.size'" in message
+    assert message.endswith("; did you mean 'capacity'?")
+
+
 def test_mistakes_in_the_file_and_in_overrides(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(changed("rows: 4", "rows: 0"))
