@@ -60,6 +60,7 @@ def simulate(
         else {
             "kind": "dynamic",
             "epsilon": asked.epsilon if asked.epsilon is not None else _recorded_epsilon(trace),
+            "relative": trace.pruning is not None and trace.pruning.relative,
             "granularity": unit.granularity,
             "side": unit.side,
             "unit_area_um2": pruning_unit_area(trace, hardware),

@@ -12,7 +12,8 @@ import typer
 from simulator.errors import InputError
 
 NetworkArgument = Annotated[
-    str, typer.Argument(metavar="NETWORK", help="A built-in network, a node list .json, or module:factory of your own.")
+    str,
+    typer.Argument(metavar="NETWORK", help="A built-in network, a node list .json, or module:function of your own."),
 ]
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", metavar="FILE", help="Trained parameters: .safetensors, .pth or .pt.")

@@ -295,13 +295,14 @@ def _shown(name: str, value: Any) -> str:
 
 def _size(option: str, text: str, limit: int) -> int:
     """Bytes from "256" or "4 KiB"; raises InputError that names the option."""
-    from simulator.hardware.units import BYTE_UNITS, parse_quantity
+    from simulator.hardware.units import BYTE_UNITS, near_quantities, parse_quantity
 
     number = f"{text} B" if text.strip().isdigit() else text
     try:
         found = parse_quantity(number, BYTE_UNITS, "a size", "4 KiB")
     except ValueError:
-        raise InputError(f"{option}: expected a size such as 256 or '4 KiB', found '{text}'") from None
+        meant = near_quantities(text, BYTE_UNITS)
+        raise InputError(f"{option}: expected a size such as 256 or '4 KiB', found '{text}'{meant}") from None
     if not (1 <= found <= limit and found == int(found)):
         raise InputError(f"{option}: expected whole bytes from 1 B to {rounded(limit, SIZE, 1024)}, found '{text}'")
     return int(found)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from simulator.commands.arguments import NetworkArgument, WeightsOption, need_torch, output_folder
-from simulator.commands.provenance import command_line, images_origin, made_by, network_name, weights_origin
+from simulator.commands.provenance import (
+    command_line,
+    images_origin,
+    made_by,
+    network_name,
+    untrained_note,
+    weights_origin,
+)
 from simulator.commands.quantities import bytes_text, macs_text
 from simulator.commands.terminal import console, printable, progress
 from simulator.commands.trace import accuracy_text
@@ -294,9 +301,8 @@ def _report(trace: "Trace", out: Path) -> None:
         lines.append(accuracy_text(trace.accuracy))
     if preprocessing := trace.provenance.get("preprocessing"):
         lines.append(f"images became inputs so: {preprocessing}")
-    weights = trace.provenance.get("weights")
-    if isinstance(weights, dict) and str(weights.get("origin", "")).startswith("random"):
-        lines.append("note: without --weights the parameters are random, and so the zeros are no trained network's")
+    if note := untrained_note(trace.provenance):
+        lines.append(f"note: {printable(note)}")
     unrecognised = trace.provenance.get("unrecognised_operators")
     if unrecognised:
         listed = ", ".join(map(str, unrecognised))

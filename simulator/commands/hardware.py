@@ -100,9 +100,9 @@ def show(name: NAME, as_json: JSON = False) -> None:
 
 @app.command("check")
 def check(file: NAME, as_json: JSON = False) -> None:
-    """Check an accelerator file, and name its first mistake.
+    """Check an accelerator file, and name its mistakes.
 
-    Prints ok, or the mistake with file, line and what was expected; the exit code is then 2.
+    Prints ok, or up to three mistakes with file, line and what was expected; the exit code is then 2.
 
     \b
     Example:

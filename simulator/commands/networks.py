@@ -121,6 +121,7 @@ def recorded_json(name: str, trace: "Trace") -> dict[str, Any]:
         "images": trace.image_count,
         "accuracy": vars(trace.accuracy) if trace.accuracy else None,
         "epsilon": trace.pruning.epsilon if trace.pruning else 0.0,
+        "epsilon_is_relative": trace.pruning is not None and trace.pruning.relative,
     }
 
 
@@ -140,7 +141,8 @@ def print_recorded(recorded: "list[tuple[str, Trace]]") -> None:
             str(trace.image_count),
             str(found["layers"]),
             macs_text(found["macs"]),
-            f"{epsilon:g}" if isinstance(epsilon, int | float) else "by layer",
+            (f"{epsilon:g}" if isinstance(epsilon, int | float) else "by layer")
+            + (", relative" if found["epsilon_is_relative"] else ""),
             "-" if top1 is None else percent_text(top1),
         )
     print_table(out, rows)

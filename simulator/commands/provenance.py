@@ -1,7 +1,7 @@
 """What a recorded trace says about its origin: enough to make it again, and no paths of the machine that made it."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from simulator.extract.images import ImageSet
     from simulator.extract.weights import LoadedModel
+
+_RANDOM = "random, from a fixed seed"
+_OWN = "the module's own"
 
 
 def command_line(context: "typer.Context", paths: Collection[str]) -> str:
@@ -43,7 +46,7 @@ def network_name(network: str) -> str:
 def weights_origin(network: str, model: "LoadedModel", weights: Path | None) -> dict[str, Any]:
     """Which file the parameters came from, or where else; the command too that made a pruned or quantised network."""
     if model.weights_sha256 is None:
-        return {"file": None, "origin": "the module's own" if ":" in network else "random, from a fixed seed"}
+        return {"file": None, "origin": _OWN if ":" in network else _RANDOM}
     if weights is None:
         from simulator.extract.node_list import weights_beside
 
@@ -52,6 +55,17 @@ def weights_origin(network: str, model: "LoadedModel", weights: Path | None) -> 
 
     made = (pruned_metadata(weights) or {}).get("command")
     return {"file": file_name(weights), "sha256": model.weights_sha256, **({"command": made} if made else {})}
+
+
+def untrained_note(provenance: Mapping[str, Any]) -> str | None:
+    """What a reader must know of parameters that are, or may be, no trained ones; None where a file gave them."""
+    weights = provenance.get("weights")
+    origin = weights.get("origin") if isinstance(weights, Mapping) else None
+    if origin == _RANDOM:
+        return "without --weights the parameters are random, and so the zeros are no trained network's"
+    if origin == _OWN:
+        return f"the parameters are as {provenance['network']} gives them: random, unless it loads trained ones"
+    return None
 
 
 def images_origin(images: "ImageSet", labels: Path | None, select: str | None) -> dict[str, Any]:

@@ -86,17 +86,11 @@ def totals_table(reports: "Mapping[str, Report]", *, accuracy: bool = False) -> 
 
 
 def pruning_text(pruning: str | Mapping[str, Any]) -> str:
-    """A report's pruning: `no pruning`, or `dynamic pruning with epsilon 0.1, per feature map (ofm side)`."""
-    if isinstance(pruning, str):
-        return "no pruning"
-    epsilon = pruning["epsilon"]
-    if isinstance(epsilon, Mapping):
-        how = f"an epsilon per {'channel' if any(isinstance(value, str) for value in epsilon.values()) else 'layer'}"
-    else:
-        how = f"epsilon {epsilon:g}"
-    area = pruning.get("unit_area_um2")
-    unit = "" if area is None else f"; a unit of about {significant(area / 1e6)} mm²"
-    return f"dynamic pruning with {how}, per {pruning['granularity'].replace('_', ' ')} ({pruning['side']} side){unit}"
+    """A report's pruning: `no pruning`, or how it was done and the area of the unit that does it."""
+    from simulator.report.pruning_text import pruning_text as how_pruned
+
+    area = None if isinstance(pruning, str) else pruning.get("unit_area_um2")
+    return how_pruned(pruning) + ("" if area is None else f"; a unit of about {significant(area / 1e6)} mm²")
 
 
 def component_name(component: str) -> str:

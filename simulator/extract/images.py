@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from simulator.errors import InputError
+from simulator.extract.eight_bit import eight_bit
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -58,8 +59,11 @@ class Preprocessing:
         return f"{size}, centre {self.crop[0]}x{self.crop[1]}, {self.channel_order}, (pixel - {mean}) * {scale}"
 
     def apply(self, image: Image.Image, name: str = "image") -> Tensor:
-        """Return the input as float32 [C, H, W]. Raises InputError naming an image smaller than the crop."""
-        image = image.convert("L" if self.channel_order == "L" else "RGB")
+        """Return the input as float32 [C, H, W].
+
+        Raises InputError naming an image that is smaller than the crop, or whose pixels are no 8- or 16-bit values.
+        """
+        image = eight_bit(image, "L" if self.channel_order == "L" else "RGB", name)
         if self.resize is not None and min(image.size) != self.resize:
             short = min(image.size)
             width, height = (max(self.resize, int(self.resize * side / short)) for side in image.size)
@@ -111,6 +115,8 @@ class ImageSet:
         try:
             image = self._open(self._numbers[index])
             image.load()
+        except UnidentifiedImageError as error:
+            raise InputError(f"{name}: no image that can be read, expected {', '.join(EXTENSIONS)}") from error
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise InputError(f"{name}: cannot be read as an image ({_one_line(error)})") from error
         return preprocessing.apply(image, name)
@@ -290,8 +296,11 @@ def _array_labels(path: Path, labels: npt.NDArray[np.int64] | None, count: int) 
 def _read_labels(path: Path) -> dict[str, int]:
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such table of labels, expected columns file and class_index") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a labels file ({_one_line(error)})") from error
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InputError(f"{path}: cannot be read as a table of labels ({reason})") from error
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise InputError(f"{path}: labels file is empty, expected columns file and class_index")

@@ -1,27 +1,22 @@
 """Networks with their parameters: reading weights files, and finding the network that a user names."""
 
 import hashlib
-import importlib
-import os
 import re
-import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from simulator.errors import InputError
+from simulator.extract.factory import call_factory, refuse_python_file, seeded
 from simulator.extract.images import IMAGENET_MEAN, IMAGENET_SCALE, Preprocessing, resize_for
 from simulator.extract.networks.registry import NetworkSpec, network_names, network_spec
 from simulator.extract.resized import pruned_metadata, resize, set_kernel_bits
-
-T = TypeVar("T")
 
 DEFAULT_INPUT_SHAPE = (3, 224, 224)
 
@@ -161,8 +156,8 @@ def resolve_model(spec: str, weights: str | Path | None = None) -> LoadedModel:
     """Return the network that `spec` names, with `weights` loaded where given.
 
     `spec` is the name of a ready-made network (random weights from a fixed seed unless `weights` is given), a
-    node-list `.json` (weights from the `.safetensors` beside it unless `weights` is given), or `module:factory`, where
-    `factory()` from an installed or local Python module returns an `nn.Module`. Such a module may carry the attributes
+    node-list `.json` (weights from the `.safetensors` beside it unless `weights` is given), or `module:function`, where
+    `function()` from an installed or local Python module returns an `nn.Module`. Such a module may carry the attributes
     `input_shape` ([C, H, W], otherwise 3 x 224 x 224), `preprocessing` and `num_classes`.
     Raises InputError for a name that leads nowhere and for weights that do not fit.
     """
@@ -172,21 +167,15 @@ def resolve_model(spec: str, weights: str | Path | None = None) -> LoadedModel:
         return _from_node_list(Path(spec), None if weights is None else Path(weights))
     if ":" in spec:
         return _from_factory(spec, weights)
+    refuse_python_file(spec)
     network_spec(spec)  # raises: the name is unknown
     raise AssertionError(spec)
-
-
-def _seeded(build: Callable[[], T]) -> T:
-    """Call `build` with the random generator at seed 0 and leave the generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return build()
 
 
 def _ready_made(spec: NetworkSpec, weights: str | Path | None) -> LoadedModel:
     digest = None
     if weights is None:
-        module = _seeded(spec.build)
+        module = seeded(spec.build)
     else:
         with torch.device("meta"):
             module = spec.build()
@@ -204,7 +193,7 @@ def _from_node_list(path: Path, weights: Path | None) -> LoadedModel:
 
 
 def _from_factory(spec: str, weights: str | Path | None) -> LoadedModel:
-    module = _call_factory(spec)
+    module = call_factory(spec)
     if weights is not None:
         load_weights(module, weights)
     shape = _input_shape(spec, module)
@@ -222,35 +211,6 @@ def _from_factory(spec: str, weights: str | Path | None) -> LoadedModel:
         None if weights is None else file_sha256(weights),
         classes if isinstance(classes, int) else None,
     )
-
-
-def _call_factory(spec: str) -> nn.Module:
-    """Import and call `module:factory` with the current folder on the import path."""
-    module_name, _, attribute = spec.partition(":")
-    here = os.getcwd()
-    sys.path.insert(0, here)
-    try:
-        try:
-            factory = attrgetter(attribute)(importlib.import_module(module_name))
-        except Exception as error:  # the user's module may raise anything
-            raise InputError(f"{spec}: cannot be imported ({_reason(error)}), expected module:factory") from error
-        if isinstance(factory, nn.Module):
-            return factory
-        if not callable(factory):
-            raise InputError(f"{spec}: is a {type(factory).__name__}, expected a function that returns an nn.Module")
-        try:
-            module: object = _seeded(factory)
-        except Exception as error:
-            raise InputError(f"{spec}: the factory failed ({_reason(error)}), expected an nn.Module") from error
-    finally:
-        sys.path.remove(here)
-    if not isinstance(module, nn.Module):
-        raise InputError(f"{spec}: the factory returned a {type(module).__name__}, expected an nn.Module")
-    return module
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _input_shape(spec: str, module: nn.Module) -> tuple[int, int, int]:

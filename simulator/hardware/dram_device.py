@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from simulator.errors import InputError
 from simulator.hardware.section import Positive, Section, not_bool
 from simulator.hardware.units import Bytes, Milliwatts, Picojoules, PicojoulesPerByte, Picoseconds
-from simulator.hardware.validation import did_you_mean, first_problem
+from simulator.hardware.validation import did_you_mean, problems_text
 from simulator.hardware.yaml_file import read_yaml
 from simulator.resources import shipped_folder
 
@@ -214,4 +214,4 @@ def _load(path: Path, _modified_ns: int) -> DramDevice:
     try:
         return DramDevice.model_validate(document.data)
     except ValidationError as error:
-        raise InputError(first_problem(error, DramDevice, document)) from None
+        raise InputError(problems_text(error, DramDevice, document)) from None

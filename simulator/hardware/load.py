@@ -10,9 +10,13 @@ from pydantic import ValidationError
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.dram import FLAT_KEYS
-from simulator.hardware.validation import did_you_mean, first_problem, known_key
+from simulator.hardware.validation import did_you_mean, known_key, problems_text
 from simulator.hardware.yaml_file import YamlDocument, read_yaml
+from simulator.near_file import near_file
 from simulator.resources import shipped_folder
+
+ENDINGS = (".yaml", ".yml")
+"""Of accelerator files."""
 
 _TWO_SPELLINGS = {"buffering": "double_buffered", "double_buffered": "buffering"}
 """Keys that say the same."""
@@ -26,9 +30,9 @@ def preset_names() -> list[str]:
 def accelerator_path(name_or_path: str | Path) -> Path:
     """The YAML file of a preset's name, or the path itself when it names a file. Raises InputError when neither is."""
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
+    if path.suffix in ENDINGS or path.is_file():
         if not path.is_file():
-            raise InputError(f"{path}: no such accelerator file")
+            raise InputError(f"{path}: no such accelerator file{near_file(path, ENDINGS)}")
         return path
     preset = shipped_folder("hwconfigs") / f"{name_or_path}.yaml"
     if preset.is_file():
@@ -36,7 +40,7 @@ def accelerator_path(name_or_path: str | Path) -> Path:
     presets = preset_names()
     raise InputError(
         f"accelerator '{name_or_path}' is neither a file nor a preset (presets: {', '.join(presets)})"
-        f"{did_you_mean(str(name_or_path), presets)}"
+        f"{near_file(path, ENDINGS) or did_you_mean(str(name_or_path), presets)}"
     )
 
 
@@ -69,7 +73,7 @@ def accelerator_of(document: YamlDocument, overrides: Mapping[str, object] | Non
     try:
         return Accelerator.model_validate(data)
     except ValidationError as error:
-        raise InputError(first_problem(error, Accelerator, document, overrides or {})) from None
+        raise InputError(problems_text(error, Accelerator, document, overrides or {})) from None
 
 
 def _override(data: dict[str, Any], dotted: str, value: object) -> None:

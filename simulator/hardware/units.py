@@ -43,7 +43,8 @@ def parse_quantity(text: object, units: dict[str, Decimal], what: str, example: 
     """
     match = _QUANTITY.match(text.replace(_GREEK_MU, "µ")) if isinstance(text, str) else None
     if match is None or match[2] not in units:
-        raise ValueError(f"expected {what} such as '{example}' (units: {', '.join(units)}), found {shown(text)}")
+        meant = near_quantities(text, units)
+        raise ValueError(f"expected {what} such as '{example}' (units: {', '.join(units)}), found {shown(text)}{meant}")
     try:
         number = float(Decimal(match[1]) * units[match[2]])
     except DecimalException:
@@ -51,6 +52,20 @@ def parse_quantity(text: object, units: dict[str, Decimal], what: str, example: 
     if not math.isfinite(number):
         raise ValueError(f"expected {what} that fits into a number, found {shown(text)}")
     return number
+
+
+def near_quantities(text: object, units: Mapping[str, Decimal]) -> str:
+    """The end of a message about `text`: what it says in units that differ in the case of a letter, decimal or binary.
+
+    Nothing where there is no such unit, or where b stands for B: a bit is no byte.
+    """
+    match = _QUANTITY.match(text) if isinstance(text, str) else None
+    if match is None or match[2] in units:
+        return ""
+    number, unit = match[1], match[2]
+    spellings = (unit.lower(), f"{unit[0]}i{unit[1:]}".lower())
+    near = [one for one in units if one.lower() in spellings and one.count("B") == unit.count("B")]
+    return f"; did you mean {' or '.join(f'{number} {one}' for one in near)}?" if near else ""
 
 
 def shown(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a hardware file, in one line: file, line, key, what was found, what was expected."""
+"""What is wrong with a YAML file, in one line: file, line, key, what was found, what was expected."""
 
 import difflib
 import re
@@ -32,8 +32,14 @@ _EXPECTED = {
 }
 """Our wording for pydantic's error types; the braces name values that pydantic gives with the error."""
 
+_ALSO_CALLED = {"size": "capacity", "frequency": "clock", "memory": "dram"}
+"""What others call a key of ours, with letters that do not lead there."""
+
 MANY_KEYS = 9
 """Keys that a message lists before it only counts them."""
+
+MANY_PROBLEMS = 3
+"""Mistakes that a message names before it only counts them."""
 
 
 @dataclass(frozen=True)
@@ -112,33 +118,69 @@ def _unknown_key(name: str, key: str, allowed: list[str]) -> str:
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """The end of a message about an unknown name: the known name that is nearest, where one is near."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = near_names(name, known)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def first_problem(
+def near_names(name: str, known: Sequence[str]) -> list[str]:
+    """The known name that is nearest to an unknown one, by its letters or by what it says, where one is near."""
+    same = [one for one in known if one == _ALSO_CALLED.get(name)]
+    return same or difflib.get_close_matches(name, known, n=1)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """One mistake: its line, whether an override plays a part in it, and what is wrong."""
+
+    line: int
+    overridden: bool
+    message: str
+
+
+def problems_text(
     error: ValidationError,
     model: type[BaseModel],
     document: YamlDocument,
     overrides: Mapping[str, object] | None = None,
 ) -> str:
-    """One line for the first problem of a document that should have been a `model`: file, line, key, what is wrong.
+    """One line for what is wrong in a document that should have been a `model`: file, line, key, mistake.
 
-    An unknown key comes first, as it is often why another one is missing. overrides: values that are not the file's, by
-    dotted key.
+    Up to `MANY_PROBLEMS` are named, unknown keys first, as one is often why another key is missing. overrides: values
+    that are not the file's, by dotted key.
     """
-    problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
-    key_path = _without_kinds(tuple(problem["loc"]), model)
-    name = key_name(key_path)
-    message = _message(problem, key_path, model)
-    where = f"{document.path}:{_line(document, key_path, message)}"
-    if any(_one_leads_to_the_other(key_path, tuple(dotted.split("."))) for dotted in overrides or ()):
-        where = f"{document.path} with overrides"
-    if problem["type"] not in ("extra_forbidden", "missing") and name:
-        message = f"{name}: {message}"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{where}: {message}{more}"
+    problems = _problems(error, model, document, overrides or {})
+    first, *others = problems[:MANY_PROBLEMS]
+    text = f"{document.path}{' with overrides' if first.overridden else f':{first.line}'}: {first.message}"
+    before = first
+    for problem in others:
+        where = "with overrides" if problem.overridden else f"line {problem.line}"
+        text += f"; {problem.message}" if problem.overridden and before.overridden else f"; {where}: {problem.message}"
+        before = problem
+    return text + (f" (and {len(problems) - MANY_PROBLEMS} more)" if len(problems) > MANY_PROBLEMS else "")
+
+
+def _problems(
+    error: ValidationError, model: type[BaseModel], document: YamlDocument, overrides: Mapping[str, object]
+) -> list[_Problem]:
+    """All mistakes, one for each key, without the missing keys that unknown ones were meant for."""
+    details = error.errors(include_url=False)
+    found: dict[KeyPath, _Problem] = {}
+    meant = set()
+    for detail in sorted(details, key=lambda detail: detail["type"] != "extra_forbidden"):
+        key_path = _without_kinds(tuple(detail["loc"]), model)
+        if key_path in found or (detail["type"] == "missing" and key_path in meant):
+            continue
+        if detail["type"] == "extra_forbidden":
+            section = key_path[:-1]
+            meant |= {(*section, key) for key in near_names(str(key_path[-1]), _section_keys(model, section))}
+        name = key_name(key_path)
+        message = _message(detail, key_path, model)
+        line = _line(document, key_path, message)
+        if detail["type"] not in ("extra_forbidden", "missing") and name:
+            message = f"{name}: {message}"
+        overridden = any(_one_leads_to_the_other(key_path, tuple(dotted.split("."))) for dotted in overrides)
+        found[key_path] = _Problem(line, overridden, message)
+    return list(found.values())
 
 
 def _message(problem: ErrorDetails, key_path: KeyPath, model: type[BaseModel]) -> str:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import PruningUnit
+from simulator.trace.epsilon_text import epsilon_text
 from simulator.trace.trace import Trace
 from simulator.trace.zero_map import tile_counts
 
@@ -40,10 +41,12 @@ def check_pruning(trace: Trace, pruning: DynamicPruning, unit: PruningUnit) -> N
     recorded = trace.pruning
     epsilon = recorded.epsilon if recorded else 0.0
     if pruning.epsilon is not None and (isinstance(epsilon, dict) or float(epsilon) != float(pruning.epsilon)):
-        shown = "per-layer epsilons" if isinstance(epsilon, dict) else f"epsilon {epsilon:g}"
+        relative = recorded is not None and recorded.relative
+        wanted = f"--epsilon {pruning.epsilon:g}{' --relative' if relative else ''}"
         raise InputError(
-            f"trace '{trace.name}' was recorded with {shown}, not epsilon {pruning.epsilon:g}: pruning changes what "
-            f"later layers see; record it again with `fmapsim extract ... --epsilon {pruning.epsilon:g}`"
+            f"trace '{trace.name}' was recorded with {epsilon_text(epsilon, relative=relative)}, "
+            f"not {epsilon_text(pruning.epsilon, relative=relative)}: pruning changes what "
+            f"later layers see; record it again with `fmapsim extract ... {wanted}`"
         )
     if recorded is None or epsilon == 0.0:
         return

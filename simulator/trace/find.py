@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.errors import InputError
+from simulator.near_file import near_file
 
 if TYPE_CHECKING:
     from simulator.trace.trace import Trace
+
+ENDINGS = (".trace.safetensors", ".safetensors", ".csv")
+"""Of the files that traces are read from."""
 
 SHAPES = "shapes/"
 """What stands before a built-in network's name where a recorded trace has the same one."""
@@ -35,7 +39,7 @@ def find_trace(name_or_path: str) -> "Trace":
     if shapes in networks:
         return network_trace(shapes)
     near = difflib.get_close_matches(name_or_path, [*trace_names(), *networks, *published_names()], n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = near_file(name_or_path, ENDINGS) or (f"; did you mean '{near[0]}'?" if near else "")
     raise InputError(
         f"'{name_or_path}' is no trace file, recorded trace, built-in network or topology .csv "
         f"(`fmapsim networks` lists the names){hint}"

@@ -188,6 +188,16 @@ def test_random_weights_are_said_to_be_random(run: Run, workshop: Path) -> None:
     assert load_trace("random.trace.safetensors").provenance["weights"]["origin"] == "random, from a fixed seed"
 
 
+def test_parameters_of_ones_own_module_may_be_random(run: Run, workshop: Path) -> None:
+    common = ("extract", "own_net:build", "--images", "photos", "--out", "own")
+    said = "note: the parameters are as own_net:build gives them: random, unless it loads trained ones"
+    assert said in run(*common).out
+    with_weights = Path("trained.pt")
+    torch.save(importlib.import_module("own_net").build().state_dict(), with_weights)
+    assert "note:" not in run(*common, "--weights", with_weights).out
+    assert "note:" not in run("extract", "own_net:build", "--shapes-only", "--out", "own").out
+
+
 def test_interrupting_leaves_no_file(run: Run, workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -264,6 +274,16 @@ def test_mistakes(run: Run, workshop: Path, arguments: list[str], message: str) 
         ("own_net:missing", "own_net:missing: cannot be imported"),
         ("nothing_here:build", "nothing_here:build: cannot be imported (ModuleNotFoundError"),
         ("own_net:broken", "own_net:broken"),
+        ("../own_net:build", "../own_net:build: found a path, expected module:function, with a module that Python can"),
+        ("../own_net:build", " from the folder you are in or from sys.path: own_net:build with PYTHONPATH=.."),
+        ("./own_net:build", "./own_net:build: found a path, "),
+        ("../a b/own_net.py:build", "found a Python file, "),
+        ("../a b/own_net.py:build", " from sys.path: own_net:build with PYTHONPATH='../a b'"),
+        ("..:build", "..:build: found a path, "),
+        ("own_net:", "own_net:: found a module alone, "),
+        ("own_net", "own_net: found a module alone, "),
+        ("own_net.py", "own_net.py: found a Python file, "),
+        ("own_net.py", " from sys.path: own_net:FUNCTION"),
         ("missing.json", "missing.json: cannot be read"),
     ],
 )

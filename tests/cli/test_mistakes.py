@@ -58,7 +58,10 @@ def test_a_buffer_too_small_for_any_tile(simulate: Callable[..., str]) -> None:
     ("options", "message"),
     [
         (["--set", "buffers.ifm.capcity=64 KiB"], "override 'buffers.ifm.capcity': unknown key 'capcity'"),
+        (["--set", "buffers.ifm.capcity=64 KiB"], "; did you mean 'capacity'?"),
+        (["--set", "buffers.ifm.size=64 KiB"], "; did you mean 'capacity'?"),
         (["--set", "clock=64 KiB"], "with overrides: clock: expected a frequency"),
+        (["--set", "buffers.ifm.capacity=48 KB"], "found '48 KB'; did you mean 48 kB or 48 KiB?"),
         (["--set", "clock"], "--set: found 'clock', expected KEY=VALUE"),
         (["--images", "0:9"], "--images 0:9: no image 8; there are 3 (0 is the first)"),
         (["--images", "a"], "--images: found 'a', expected images such as"),
@@ -92,6 +95,25 @@ def test_near_names_are_suggested(simulate: Callable[..., str], run: Run) -> Non
     assert "did you mean 'eyeriss'?" in simulate(hardware="eyeris")
     assert "did you mean 'eyeriss'?" in run("hardware", "show", "eyeris").mistake()
     assert "did you mean 'resnet50'?" in simulate(trace="resnet5")
+
+
+def test_a_file_that_lies_there_is_suggested(
+    simulate: Callable[..., str], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of the user's own comes before a name that ships, however near that is."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("shapenet.trace.safetensors", "lenet.csv", "mynpu.yaml", "eyeris.yml", "sweep.yaml"):
+        (tmp_path / name).touch()
+    for given, meant in (("shapenet", "shapenet.trace.safetensors"), ("lenet", "lenet.csv")):
+        assert simulate(trace=given).endswith(f"; did you mean {meant}, which lies there?")
+        assert run("trace", "show", given).mistake().endswith(f"; did you mean {meant}, which lies there?")
+    for given, meant in (("mynpu", "mynpu.yaml"), ("mynpu.yml", "mynpu.yaml"), ("eyeris", "eyeris.yml")):
+        assert simulate(hardware=given).endswith(f"; did you mean {meant}, which lies there?")
+    for command in (("study", "points"), ("study", "run", "--out", "study")):
+        for given in ("sweep.yml", "sweep"):
+            found = run(*command, given).mistake()
+            assert found == f"{given}: no such study file; did you mean sweep.yaml, which lies there?"
+    assert run("study", "points", "other.yml").mistake() == "other.yml: no such study file"
 
 
 def test_truncated_and_foreign_traces(simulate: Callable[..., str], trace_file: Path, tmp_path: Path) -> None:

@@ -179,6 +179,22 @@ def test_epsilon_must_be_the_recordings(run: Run, tmp_path: Path) -> None:
     assert "recorded with epsilon 0.1, not epsilon 0.2" in found
 
 
+def test_a_relative_epsilon_is_called_one(run: Run, tmp_path: Path) -> None:
+    recorded = recorded_with(tmp_path, RecordedPruning(0.5, relative=True))
+    common = ("simulate", recorded, "--hardware", "edge-npu", "--no-figures", "--pruning", "dynamic")
+    words = "dynamic pruning with relative epsilon 0.5, per feature map (ofm side)"
+    assert words in run(*common, "--epsilon", "0.5", "--out", tmp_path / "out").out
+    compared = run("compare", tmp_path / "out" / "baseline", tmp_path / "out")
+    assert words in " ".join(compared.out.split())
+    assert run("report", tmp_path / "out").code == 0
+    assert f'"pruning":"{words}"' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    found = run(*common, "--epsilon", "0.3", "--out", tmp_path / "other").mistake()
+    assert "was recorded with relative epsilon 0.5, not relative epsilon 0.3: " in found
+    assert found.endswith("record it again with `fmapsim extract ... --epsilon 0.3 --relative`")
+    recorded = recorded_with(tmp_path, RecordedPruning({"conv2": 0.5}, relative=True))
+    assert "with a relative epsilon per layer, per" in run(*common, "--out", tmp_path / "out").out
+
+
 def test_what_does_not_fit_the_recording_is_said(run: Run, tmp_path: Path) -> None:
     recorded = recorded_with(tmp_path, RecordedPruning({"conv2": 0.1}, granularity="tile", tile=(2, 2)))
     common = ("simulate", recorded, "--hardware", "edge-npu", "--no-figures", "--out", tmp_path / "out")

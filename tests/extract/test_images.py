@@ -162,7 +162,9 @@ def test_labels_that_do_not_fit(folder: Path, tmp_path: Path, text: str, message
 
 
 def test_missing_labels_file(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"absent\.tsv: cannot be read as a labels file"):
+    with pytest.raises(
+        InputError, match=r"absent\.tsv: no such table of labels, expected columns file and class_index"
+    ):
         open_images(folder, folder / "absent.tsv")
 
 
@@ -231,13 +233,22 @@ def test_npz_mistakes(tmp_path: Path) -> None:
         open_images(tmp_path / "set.npz", labels_file(tmp_path, "000000\t1"))
 
 
-@pytest.mark.parametrize("content", [b"", b"text", None])
-def test_an_unreadable_image_is_named(folder: Path, content: bytes | None) -> None:
-    whole = encoded(pixels(0, 64, 64))
-    (folder / "b.bmp").write_bytes(whole[: len(whole) // 2] if content is None else content)
-    images = open_images(folder)
-    with pytest.raises(InputError, match=r"images: b\.bmp: cannot be read as an image") as caught:
-        images.load(2, RAW)
+WHOLE = encoded(pixels(0, 64, 64))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no image that can be read, expected .jpg, .jpeg, .png, .bmp, .webp"),
+        (b"text", "no image that can be read, expected .jpg, .jpeg, .png, .bmp, .webp"),
+        (WHOLE[: len(WHOLE) // 2], "cannot be read as an image (image file is truncated"),
+    ],
+)
+def test_an_unreadable_image_is_named(folder: Path, content: bytes, message: str) -> None:
+    (folder / "b.bmp").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        open_images(folder).load(2, RAW)
+    assert str(caught.value).startswith(f"{folder}: b.bmp: {message}")
     assert "\n" not in str(caught.value)
 
 

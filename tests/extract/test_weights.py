@@ -327,10 +327,10 @@ def test_classes_and_modules_serve_as_factories(factories: str) -> None:
     ("attribute", "message"),
     [
         ("absent", "cannot be imported .AttributeError: .*absent"),
-        ("", "cannot be imported"),
+        ("", "found a module alone, expected module:function"),
         ("constant", "is a int, expected a function"),
         ("number", "returned a int, expected an nn.Module"),
-        ("broken", "the factory failed .RuntimeError: no luck."),
+        ("broken", "the function failed .RuntimeError: no luck."),
         ("wrong_shape", r"input_shape is \(3, 'x'\), expected \[channels, height, width\]"),
         ("deep", "input_shape has 7 channels, expected 3"),
         ("wrong_preprocessing", "preprocessing is a int, expected Preprocessing"),

@@ -240,9 +240,43 @@ def test_a_section_that_is_none(tmp_path: Path, value: str) -> None:
     assert "a.yaml:19: precision: expected a section with the keys ifm, kernel, ofm, psum, found " in message
 
 
-def test_further_problems_are_counted(tmp_path: Path) -> None:
-    text = changed("rows: 4", "rows: 0").replace("1 GHz", "1")
-    assert error_of(tmp_path, text).endswith("(and 1 more)")
+def test_three_problems_are_named_and_further_ones_counted(tmp_path: Path) -> None:
+    text = changed("rows: 4", "rows: 0").replace("1 GHz", "1 GB")
+    message = error_of(tmp_path, text)
+    assert "a.yaml:3: clock: expected a frequency such as '200 MHz'" in message
+    assert message.endswith(", found '1 GB'; line 5: array.rows: expected more than 0, found 0")
+    text = text.replace("columns: 8", "columns: -1")
+    message = error_of(tmp_path, text)
+    assert message.endswith("found 0; line 6: array.columns: expected more than 0, found -1")
+    text = text.replace("2 KiB", "2 KB")
+    assert error_of(tmp_path, text).endswith("; line 6: array.columns: expected more than 0, found -1 (and 2 more)")
+
+
+def test_a_misspelt_key_is_one_mistake(tmp_path: Path) -> None:
+    """The key that it was meant for is not called missing; another one that is missing is."""
+    message = error_of(tmp_path, changed("columns:", "colums:"))
+    assert message.endswith("did you mean 'columns'?")
+    message = error_of(tmp_path, changed("columns: 8", "colums: 8").replace("  rows: 4\n", ""))
+    assert message.endswith("did you mean 'columns'?; line 4: key 'array.rows' is missing")
+
+
+def test_a_key_that_others_call_otherwise_is_suggested(tmp_path: Path) -> None:
+    message = error_of(tmp_path, changed("{capacity: 2 KiB}", "{size: 2 KiB}"))
+    assert "unknown key 'buffers.ofm.size'" in message
+    assert message.endswith("; did you mean 'capacity'?")
+
+
+def test_mistakes_in_the_file_and_in_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(changed("rows: 4", "rows: 0"))
+    with pytest.raises(InputError) as caught:
+        load_accelerator(path, {"clock": "1"})
+    assert str(caught.value).startswith(f"{path} with overrides: clock: expected a frequency")
+    assert str(caught.value).endswith("; line 5: array.rows: expected more than 0, found 0")
+    with pytest.raises(InputError) as caught:
+        load_accelerator(path, {"array.rows": 0, "array.columns": 0})
+    found = "array.rows: expected more than 0, found 0; array.columns: expected more than 0, found 0"
+    assert str(caught.value) == f"{path} with overrides: {found}"
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -27,6 +27,27 @@ blanks = st.sampled_from(["", " ", "  "])
 numbers = st.decimals(min_value=0, max_value=10**9, places=3, allow_nan=False, allow_infinity=False)
 
 
+NEAR = [
+    ("48 KB", "bytes", "48 kB or 48 KiB"),
+    ("1.5gB", "bytes", "1.5 GB or 1.5 GiB"),
+    ("64 KIB", "bytes", "64 KiB"),
+    ("25.6 KB/s", "bandwidth", "25.6 kB/s or 25.6 KiB/s"),
+    ("200 Mhz", "hertz", "200 MHz"),
+    ("3 PJ", "energy", "3 pJ"),
+    ("48 kb", "bytes", None),
+    ("48 Kbit", "bytes", None),
+    ("48 QB", "bytes", None),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "meant"), NEAR)
+def test_units_in_another_case_are_refused_and_asked_about(text: str, kind: str, meant: str | None) -> None:
+    with pytest.raises(ValueError, match="found") as caught:
+        parse(text, kind)
+    end = f"found '{text}'" if meant is None else f"found '{text}'; did you mean {meant}?"
+    assert str(caught.value).endswith(end)
+
+
 def parse(text: object, kind: str) -> float:
     return units.parse_quantity(text, ALL_UNITS[kind], f"a {kind}", "an example")
 

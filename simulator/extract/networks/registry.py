@@ -58,4 +58,4 @@ def network_spec(name: str) -> NetworkSpec:
         return specs[name]
     near = difflib.get_close_matches(name, specs, n=3, cutoff=0.5)
     expected = "did you mean " + " or ".join(near) if near else "expected one of " + ", ".join(network_names())
-    raise InputError(f"unknown network {name!r}: {expected} (or a node list .json, or module:factory)")
+    raise InputError(f"unknown network {name!r}: {expected} (or a node list .json, or module:function)")

@@ -14,6 +14,7 @@ from simulator.report.figures.totals import COMPONENTS
 from simulator.report.page.colours import class_of
 from simulator.report.page.command import simulate_command
 from simulator.report.page.labels import in_order, labels
+from simulator.report.pruning_text import pruning_text
 from simulator.report.report import Report
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _run(name: str, report: Report) -> dict[str, Any]:
     return {
         "name": name,
         "meta": dict(report.meta),
+        "pruning": pruning_text(report.meta["pruning"]),
         "totals": in_order({key: _number(value) for key, value in report.totals.items()}),
         "layers": layers,
         "values": values,

@@ -68,8 +68,7 @@ function accuracyCard() {
 }
 
 export function drawAbout() {
-  const { meta } = latest;
-  const pruning = meta.pruning === "none" ? "no pruning" : `${meta.pruning.kind} pruning per ${meta.pruning.granularity.replace("_", " ")} (${meta.pruning.side} side)`;
+  const { meta, pruning } = latest;
   const against = base ? `; held against ${base.name}` : "";
   const zeros = meta.trace_has_maps ? (meta.trace_statistical ? "zeros drawn at random" : "recorded zeros") : "shapes only: every value counts as non-zero";
   const batch = meta.batch === 1 ? "per image" : `per batch of ${meta.batch} images`;
