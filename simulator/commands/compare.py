@@ -56,7 +56,7 @@ def compare(
     from simulator.report.compare import compare_layers, layer_changes
     from simulator.report.save import load_report
 
-    names = short_names(folders)
+    names = run_names(folders)
     if len(names) < 2:
         raise InputError(f"compare needs two or more report folders, found {len(names)}")
     reports = {name: load_report(folder) for name, folder in zip(names, folders, strict=True)}
@@ -80,6 +80,18 @@ def compare(
         _print_layers(names, by_layer, changes, quantity, top, out)
     if figures is not None:
         out.print(f"\n{len(drawn)} figures written to {figures}", soft_wrap=True)
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """What the runs are called: as `simulate` calls them where they are a baseline and its pruned run, else by their
+    folders. Raises InputError for a folder given twice.
+    """
+    from simulator.commands.simulate import BASELINE, PRUNED
+
+    names = short_names(folders)
+    if len(folders) == 2 and folders[0].resolve() == folders[1].resolve() / BASELINE:
+        return [BASELINE, PRUNED]
+    return names
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:

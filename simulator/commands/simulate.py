@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from simulator.trace.trace import Trace
 
 BASELINE = "baseline"
-"""The folder of the run without pruning, inside the pruned run's."""
+"""The run without pruning, and its folder inside the pruned run's."""
+
+PRUNED = "pruned"
+"""What the run with pruning is called beside its baseline."""
 
 ACCELERATOR_FILE = "accelerator.yaml"
 """The accelerator that ran, with all changes, as a file to simulate again."""
@@ -189,7 +192,7 @@ def _run(
         report = report_of("simulate", None, timeline)
         return {str(report.meta["accelerator"]): report}
     pruned = report_of("simulate with pruning", DynamicPruning(epsilon), timeline)
-    return {BASELINE: report_of("simulate without", None), "pruned": pruned}
+    return {BASELINE: report_of("simulate without", None), PRUNED: pruned}
 
 
 def _workers(trace: "Trace", images: list[int] | None, batch: int) -> int:

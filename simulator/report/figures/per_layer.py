@@ -206,7 +206,10 @@ def _layer_figure(
             header.note("".join(f"{name}: {note}" for name, note in notes.items()))
         header.legend([colour_key(part.name, part.colour) for part in parts])
         if len(values) > 1:
-            header.legend([report_key(f"{name}: {notes[name]}", at) for at, name in enumerate(values)])
+            colours = [part.colour for part in parts]
+            header.legend(
+                [report_key(f"{name}: {notes[name]}", at, len(values), colours) for at, name in enumerate(values)]
+            )
         figure = Figure(figsize=(rows.width, header.height + rows.height))
         header.draw(figure)
         for row in range(rows.count):
@@ -307,7 +310,8 @@ def _draw_bars(axes: Axes, names: Sequence[str], table: Values, parts: Sequence[
         bottom = np.zeros(table.shape[2])
         place = positions + (at - (len(names) - 1) / 2) * width
         for part, heights in zip(parts, table[at], strict=True):
-            label, look, some = f"{name}: {part.name}", report_look(part.colour, at), heights > 0
+            label, some = f"{name}: {part.name}", heights > 0
+            look = report_look(part.colour, at, len(names))
             axes.bar(place[some], heights[some], width * 0.9, bottom=bottom[some], label=label, **look)
             bottom = bottom + heights
 

@@ -13,15 +13,14 @@ from simulator.report.figures.style import (
     BLACK,
     BLUE,
     FULL_WIDTH,
-    GREEN,
     NAME_POINTS,
-    ORANGE,
     SKY,
     Header,
     Key,
     NothingToDrawError,
     check_reports,
     cut_to_width,
+    lighter,
     publication_style,
     quiet_axes,
     subject,
@@ -33,8 +32,6 @@ from simulator.report.spread import NETWORK
 
 LEAST_BATCHES, MOST_REPORTS, LAYERS = 3, 3, 12
 BODY_INCHES, BELOW, LEFT, GAP, RIGHT = 1.75, 0.4, 0.42, 0.22, 0.12
-_COLOURS = (BLUE, ORANGE, GREEN)
-
 Values = npt.NDArray[np.float64]
 
 
@@ -56,7 +53,7 @@ def image_spread(reports: Mapping[str, Report]) -> Figure:
     with publication_style():
         header = Header(FULL_WIDTH)
         header.title(f"Spread over images: {subject(reports)}")
-        curves = [Key(name, (Line2D([], [], color=_COLOURS[at]),)) for at, name in enumerate(reports)]
+        curves = [Key(name, (Line2D([], [], color=_colour(at, len(reports))),)) for at, name in enumerate(reports)]
         marks = [
             Key("95th percentile", (_mark("o"),)),
             Key("layer: 5th to 95th percentile", (Line2D([], [], color=SKY, linewidth=4),)),
@@ -91,14 +88,20 @@ def _mark(shape: str) -> Line2D:
     return Line2D([], [], linestyle="none", marker=shape, color=BLACK, markersize=4, markerfacecolor="white")
 
 
+def _colour(position: int, count: int) -> str:
+    """Of a report's curve: full for the last one, pale for what it is held against, as in all figures."""
+    return lighter(BLUE, (0.0, 0.5, 0.75)[count - 1 - position])
+
+
 def _draw_curves(axes: Axes, by_report: Mapping[str, Values], quantity: str, base: str) -> None:
     factor, unit = unit_for(max(float(values.max()) for values in by_report.values()), base)
     for at, (name, values) in enumerate(by_report.items()):
+        colour = _colour(at, len(by_report))
         ordered = np.sort(values) / factor
         share = 100 * np.arange(1, len(ordered) + 1) / len(ordered)
-        axes.step([ordered[0], *ordered], [0, *share], where="post", color=_COLOURS[at], linewidth=1.0, label=name)
+        axes.step([ordered[0], *ordered], [0, *share], where="post", color=colour, linewidth=1.2, label=name)
         tail = np.percentile(ordered, 95)
-        axes.plot(tail, 95, "o", color=_COLOURS[at], markersize=4, markerfacecolor="white")
+        axes.plot(tail, 95, "o", color=colour, markersize=4, markerfacecolor="white")
     axes.set_ylim(0, 102)
     axes.set_xlabel(f"{quantity} ({unit})")
     axes.locator_params(axis="x", nbins=5)

@@ -46,6 +46,7 @@ _SETTINGS: Any = {
     "axes.titlelocation": "left",
     "grid.color": "#D9D9D9",
     "grid.linewidth": 0.5,
+    "hatch.linewidth": 0.7,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "xtick.major.size": 2.5,
@@ -76,10 +77,20 @@ def lighter(colour: str, share: float) -> str:
     return to_hex((red, green, blue))
 
 
-def report_look(colour: str, position: int) -> dict[str, Any]:
-    """Patch properties of a colour in the report at `position`: full, half as strong, almost an outline."""
-    face = lighter(colour, (0.0, 0.5, 0.88)[position])
-    return {"facecolor": face, "edgecolor": colour, "linewidth": 0.5 if position else 0.0}
+PALE = (0.0, 0.5, 0.88)
+"""How much white a colour is mixed with in the last report, in the one before, and in the one before that."""
+
+
+def report_look(colour: str, position: int, count: int) -> dict[str, Any]:
+    """Patch properties of a colour in the report at `position` of `count`.
+
+    The last one, which the figure is about, has it full; what it is held against is half as strong, and the first of
+    three almost an outline. The page uses the same code. Of more than three reports the first alone is pale.
+    """
+    behind = count - 1 - position
+    if count > len(PALE):
+        behind = 0 if position else 1
+    return {"facecolor": lighter(colour, PALE[behind]), "edgecolor": colour, "linewidth": 0.5 if behind else 0.0}
 
 
 @lru_cache(maxsize=4096)
@@ -203,6 +214,10 @@ def wrapped(text: str, inches: float, points: float, weight: str = "normal") -> 
     return lines
 
 
+MOST_SWATCHES = 3
+"""Colours side by side in the legend entry of a report."""
+
+
 @dataclass(frozen=True)
 class Key:
     """A legend entry: a label and what stands before it, several drawings side by side where there are several."""
@@ -213,12 +228,13 @@ class Key:
 
 def colour_key(label: str, colour: str) -> Key:
     """The legend entry of one colour."""
-    return Key(label, (Patch(**report_look(colour, 0)),))
+    return Key(label, (Patch(**report_look(colour, 0, 1)),))
 
 
-def report_key(label: str, position: int) -> Key:
-    """The legend entry of the report at `position`: how it shows colours."""
-    return Key(label, tuple(Patch(**report_look(colour, position)) for colour in (BLUE, ORANGE, GREEN)))
+def report_key(label: str, position: int, count: int, colours: Sequence[str]) -> Key:
+    """The legend entry of the report at `position` of `count`: how it shows the figure's first colours."""
+    looks = (report_look(colour, position, count) for colour in colours[:MOST_SWATCHES])
+    return Key(label, tuple(Patch(**look) for look in looks))
 
 
 class Header:

@@ -1,0 +1,54 @@
+"""One code in all figures: what a run is held against is pale, the run itself full, and no look means two things."""
+
+import itertools
+from collections.abc import Callable, Mapping
+
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+
+import simulator
+from simulator.report.figures import array_breakdown, bandwidth_breakdown, energy_breakdown, network_breakdown
+from simulator.report.figures.style import PALE, report_look
+from simulator.report.figures.totals import COMPONENTS
+from simulator.report.report import Report
+
+
+@pytest.fixture(scope="module")
+def reports() -> dict[str, Report]:
+    """A pruned run and its baseline, which comes first."""
+    trace = simulator.load_trace("tinynet")
+    return {
+        name: simulator.simulate(trace, "eyeriss", images=[0], pruning=pruning)
+        for name, pruning in (("baseline", None), ("pruned", "dynamic"))
+    }
+
+
+@pytest.mark.parametrize("draw", [bandwidth_breakdown, array_breakdown, network_breakdown, energy_breakdown])
+def test_the_baseline_is_paler_than_the_run(
+    draw: Callable[[Mapping[str, Report]], Figure], reports: dict[str, Report]
+) -> None:
+    found: dict[tuple[str, str], float] = {}
+    for axes in draw(reports).axes:
+        for container in axes.containers:
+            name, _, part = str(container.get_label()).partition(": ")
+            for patch in container:
+                found[name, part] = sum(to_rgb(to_hex(patch.get_facecolor())))
+    parts = {part for name, part in found if name == "baseline"} & {part for name, part in found if name == "pruned"}
+    assert parts
+    assert all(found["baseline", part] > found["pruned", part] for part in parts)
+
+
+def test_the_last_report_has_its_colours_full() -> None:
+    for count in (1, 2, 3, 5):
+        looks = [report_look("#0072b2", at, count) for at in range(count)]
+        assert looks[-1]["facecolor"] == "#0072b2"
+        assert (looks[0]["facecolor"] == "#0072b2") == (count == 1)
+        if count <= len(PALE):
+            assert len({look["facecolor"] for look in looks}) == count
+
+
+def test_no_component_of_energy_looks_like_the_baseline_of_another_one() -> None:
+    looks = [(section.look(at, 2)) for section in COMPONENTS.values() for at in (0, 1)]
+    seen = [(look["facecolor"], look["edgecolor"] if look["linewidth"] else "", look.get("hatch")) for look in looks]
+    assert all(one != other for one, other in itertools.combinations(seen, 2))
