@@ -40,6 +40,10 @@ def compare(
     formats: Annotated[
         str, typer.Option("--formats", metavar="LIST", help="Of --figures: png, svg and pdf, with commas.")
     ] = "png,svg",
+    titles: Annotated[
+        bool,
+        typer.Option("--titles/--no-titles", help="Write titles into --figures; without for papers with captions."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all layers included with --layers.")] = False,
 ) -> None:
     """Compare reports that `fmapsim simulate` wrote.
@@ -51,7 +55,7 @@ def compare(
     \b
     Examples:
       fmapsim compare report/baseline report --layers
-      fmapsim compare eyeriss edge-npu scnn --figures figures --formats pdf
+      fmapsim compare eyeriss edge-npu scnn --figures figures --formats pdf --no-titles
     """
     from simulator.report.compare import compare_layers, layer_changes
     from simulator.report.save import load_report
@@ -70,7 +74,7 @@ def compare(
         from simulator.report.figures import save_figures
 
         with output_folder(figures):
-            drawn = save_figures(reports, figures, [name.strip() for name in formats.split(",")])
+            drawn = save_figures(reports, figures, [name.strip() for name in formats.split(",")], titles=titles)
     if as_json:
         print_json(_json(reports, by_layer, changes, quantity))
         return

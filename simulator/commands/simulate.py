@@ -67,6 +67,9 @@ def simulate(
         typer.Option("--workers", min=1, metavar="N", help="Processes that share the images; all cores if left out."),
     ] = None,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures.")] = True,
+    titles: Annotated[
+        bool, typer.Option("--titles/--no-titles", help="Write titles into figures; without for papers with captions.")
+    ] = True,
     timeline: Annotated[
         Path | None,
         typer.Option(
@@ -124,7 +127,7 @@ def simulate(
         origin = _origin(trace, found)
         reports = {name: replace(report, meta={**report.meta, **origin}) for name, report in reports.items()}
         report = list(reports.values())[-1]
-        written = _write(reports, out, figures, hardware, changes)
+        written = _write(reports, out, hardware, changes, figures=figures, titles=titles)
     text = console(stderr=as_json)
     _summarise(reports, found, text)
     text.print(f"\nWritten to {out}: {written}", soft_wrap=True)
@@ -201,7 +204,9 @@ def _workers(trace: "Trace", images: list[int] | None, batch: int) -> int:
     return max(1, min(available_cores(), batches // _BATCHES_PER_WORKER))
 
 
-def _write(reports: "dict[str, Report]", out: Path, figures: bool, hardware: str, changes: dict[str, Any]) -> str:
+def _write(
+    reports: "dict[str, Report]", out: Path, hardware: str, changes: dict[str, Any], *, figures: bool, titles: bool
+) -> str:
     """Writes everything, the run asked for into `out` itself; returns in words what was written."""
     from simulator.commands.report import PAGE
     from simulator.commands.settings import settings_yaml
@@ -227,7 +232,7 @@ def _write(reports: "dict[str, Report]", out: Path, figures: bool, hardware: str
     if figures:
         from simulator.report.figures import save_figures
 
-        drawn = save_figures(reports, out / "figures")
+        drawn = save_figures(reports, out / "figures", titles=titles)
         for path in set((out / "figures").iterdir()) - set(drawn):
             if path.stem.partition("-")[0] in {figure.stem for figure in drawn}:  # roofline-2 of an earlier run
                 path.unlink()

@@ -61,7 +61,7 @@ class _Points:
         return np.asarray(np.sqrt(self.areas / np.where(self.memory, 4, 2)), np.float64)
 
 
-def roofline(report: Report) -> Figure:
+def roofline(report: Report, *, titles: bool = True) -> Figure:
     """Every layer with MACs at its operational intensity and speed, under the roofs of DRAM and array.
 
     Both axes count dense MACs, so what zeros and pruning save moves a layer: to the right by bytes, up by time, above
@@ -73,7 +73,7 @@ def roofline(report: Report) -> Figure:
     bandwidth = float(report.meta["dram_bandwidth_bytes_per_second"])
     peak = float(report.meta["array_macs"]) * float(report.meta["clock_hz"])
     with publication_style():
-        header = Header(COLUMN_WIDTH)
+        header = Header(COLUMN_WIDTH, titles=titles)
         header.title(f"Roofline: {subject({'': report})}{_pruned(report)}")
         header.legend(
             key_inches=0.08,

@@ -35,7 +35,7 @@ BODY_INCHES, BELOW, LEFT, GAP, RIGHT = 1.75, 0.4, 0.42, 0.22, 0.12
 Values = npt.NDArray[np.float64]
 
 
-def image_spread(reports: Mapping[str, Report]) -> Figure:
+def image_spread(reports: Mapping[str, Report], *, titles: bool = True) -> Figure:
     """Shares of the images up to a time and up to a DRAM traffic, one curve per report; and for the last report the
     layers whose cycles vary most.
 
@@ -51,7 +51,7 @@ def image_spread(reports: Mapping[str, Report]) -> Figure:
         raise NothingToDrawError("the spread over images: all of them cost the same")
     layers = _varying(report)
     with publication_style():
-        header = Header(FULL_WIDTH)
+        header = Header(FULL_WIDTH, titles=titles)
         header.title(f"Spread over images: {subject(reports)}")
         curves = [Key(name, (Line2D([], [], color=_colour(at, len(reports))),)) for at, name in enumerate(reports)]
         marks = [

@@ -243,15 +243,16 @@ class Header:
     MARGIN = 0.08
     KEY_INCHES, KEY_GAP, NEXT_KEY = 0.2, 0.06, 0.17
 
-    def __init__(self, width: float) -> None:
-        self.width = width
+    def __init__(self, width: float, *, titles: bool = True) -> None:
+        self.width, self.titles = width, titles
         self.height = self.MARGIN
         self._texts: list[tuple[str, float, float, str]] = []
         self._rows: list[tuple[list[Key], float, float]] = []
 
     def title(self, text: str) -> None:
-        """Adds a bold title, broken into as many lines as it needs."""
-        self._lines(text, TITLE_POINTS, "bold")
+        """Adds a bold title, broken into as many lines as it needs; nothing on a figure without titles."""
+        if self.titles:
+            self._lines(text, TITLE_POINTS, "bold")
 
     def note(self, text: str) -> None:
         """Adds plain text, broken into as many lines as it needs."""

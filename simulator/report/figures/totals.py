@@ -86,7 +86,7 @@ COMPONENTS = {
 }
 
 
-def network_breakdown(reports: Mapping[str, Report]) -> Figure:
+def network_breakdown(reports: Mapping[str, Report], *, titles: bool = True) -> Figure:
     """DRAM bytes of the whole network by operand, one bar per report, with the difference to the first.
 
     Raises InputError without reports, or when nothing moves at all.
@@ -97,11 +97,16 @@ def network_breakdown(reports: Mapping[str, Report]) -> Figure:
         for name, report in reports.items()
     }
     return _total_figure(
-        values, OPERANDS, f"DRAM traffic by operand: {subject(reports)}", f"DRAM traffic {per_batch(reports)}", "B"
+        values,
+        OPERANDS,
+        title=f"DRAM traffic by operand: {subject(reports)}",
+        quantity=f"DRAM traffic {per_batch(reports)}",
+        base="B",
+        titles=titles,
     )
 
 
-def energy_breakdown(reports: Mapping[str, Report]) -> Figure:
+def energy_breakdown(reports: Mapping[str, Report], *, titles: bool = True) -> Figure:
     """Energy of the whole network by component, one bar per report, with the difference to the first.
 
     Raises InputError without reports, or when nothing takes energy.
@@ -113,12 +118,23 @@ def energy_breakdown(reports: Mapping[str, Report]) -> Figure:
     }
     sections = {name: COMPONENTS.get(name, Section(name, BLACK)) for of in values.values() for name in of}
     return _total_figure(
-        values, sections, f"Energy by component: {subject(reports)}", f"Energy {per_batch(reports)}", "pJ"
+        values,
+        sections,
+        title=f"Energy by component: {subject(reports)}",
+        quantity=f"Energy {per_batch(reports)}",
+        base="pJ",
+        titles=titles,
     )
 
 
 def _total_figure(
-    values: Mapping[str, Mapping[str, float]], sections: Mapping[str, Section], title: str, quantity: str, base: str
+    values: Mapping[str, Mapping[str, float]],
+    sections: Mapping[str, Section],
+    *,
+    title: str,
+    quantity: str,
+    base: str,
+    titles: bool,
 ) -> Figure:
     """One stacked bar per report under a line with its name and total."""
     totals = {name: sum(of.values()) for name, of in values.items()}
@@ -131,7 +147,7 @@ def _total_figure(
     line = line_inches(TEXT_POINTS) + 0.03
     pitch = line + BAR_INCHES + 0.1
     with publication_style():
-        header = Header(COLUMN_WIDTH)
+        header = Header(COLUMN_WIDTH, titles=titles)
         header.title(title)
         header.legend([section.key for section in shown.values()])
         body = pitch * len(values) + 0.04
