@@ -393,22 +393,24 @@ def test_a_simulated_network_is_drawn_with_its_own_numbers(tmp_path: Path) -> No
     assert len(save_figures(reports, tmp_path, ["png"])) == 7
 
 
-def test_names_lose_what_all_share_and_long_words_are_cut_alike() -> None:
+def test_names_lose_what_all_share_and_long_ones_their_middle() -> None:
     assert short_names(["model.conv1", "model.conv2"]) == ["conv1", "conv2"]
     assert short_names(["model.features.10.conv.0.0", "model.features.2.add", "model.fc"]) == [
-        "feat.10.conv.0.0",
-        "feat.2.add",
+        "features.10.conv.0.0",
+        "features.2.add",
         "fc",
     ]
     assert short_names(["conv1"]) == ["conv1"]
-    assert short_names(["layer1.0.downsample.0", "fc"]) == ["layer1.0.down.0", "fc"]
+    whole = ["layer1.0.downsample.0", "blocks.0.depthwise", "global_average_pool"]
+    assert short_names(whole) == whole
+    assert short_names(["encoder.layers.10.attention.output", "fc"]) == ["encoder.…ention.output", "fc"]
 
 
 def test_short_names_stay_different() -> None:
-    names = ["block.convolutional_a.one", "block.convoluted_a.one", "stem"]
-    short = short_names(names)
-    assert len(set(short)) == 3
-    assert min(map(len, short)) <= LONGEST
+    names = [f"encoder.layers.{layer}.attention.output" for layer in range(12)]
+    short = short_names([*names, "stem"])
+    assert len(set(short)) == 13
+    assert max(map(len, short)) <= LONGEST
 
 
 def test_merged_orders_keep_each_order_where_they_agree() -> None:
