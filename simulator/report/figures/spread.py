@@ -21,6 +21,7 @@ from simulator.report.figures.style import (
     check_reports,
     cut_to_width,
     lighter,
+    line_inches,
     publication_style,
     quiet_axes,
     subject,
@@ -49,10 +50,11 @@ def image_spread(reports: Mapping[str, Report], *, titles: bool = True) -> Figur
         raise NothingToDrawError(f"the spread over images needs {LEAST_BATCHES} batches or more")
     if not any(np.ptp(report.images[name]) for report in reports.values() for name in ("cycles", "dram_bytes")):
         raise NothingToDrawError("the spread over images: all of them cost the same")
-    layers = _varying(report)
+    every = _varying(report)
+    layers = every[:LAYERS]
     with publication_style():
         header = Header(FULL_WIDTH, titles=titles)
-        header.title(f"Spread over images: {subject(reports)}")
+        header.title(f"Spread over images: {subject(reports, means=False)}")
         curves = [Key(name, (Line2D([], [], color=_colour(at, len(reports))),)) for at, name in enumerate(reports)]
         marks = [
             Key("95th percentile", (_mark("o"),)),
@@ -61,11 +63,12 @@ def image_spread(reports: Mapping[str, Report], *, titles: bool = True) -> Figur
             Key("worst image", (_mark("x"),)),
         ]
         header.legend([*curves, *marks])
-        height = header.height + BODY_INCHES + BELOW
+        over = line_inches() + 0.04
+        height = header.height + over + BODY_INCHES + BELOW
         figure = Figure(figsize=(FULL_WIDTH, height))
         header.draw(figure)
         names = short_names([name for name, _ in layers])
-        widest = min(1.1, max((text_inches(name, NAME_POINTS) for name in names), default=0.0))
+        widest = max((text_inches(name, NAME_POINTS) for name in names), default=0.0)
         room = (FULL_WIDTH - LEFT - 2 * GAP - widest - 0.1 - RIGHT) / 3
 
         def panel(left: float) -> Axes:
@@ -80,7 +83,9 @@ def image_spread(reports: Mapping[str, Report], *, titles: bool = True) -> Figur
         _draw_curves(traffic, moved, "DRAM traffic", "B")
         times.set_ylabel("Share of images (%)")
         traffic.set_yticklabels([])
-        _draw_layers(panel(LEFT + 2 * (room + GAP) + widest + 0.1), [of for _, of in layers], names, widest)
+        by_layer = panel(LEFT + 2 * (room + GAP) + widest + 0.1)
+        _draw_layers(by_layer, [of for _, of in layers], names)
+        _say_which(by_layer, list(reports)[-1], len(layers), len(every))
     return figure
 
 
@@ -109,23 +114,39 @@ def _draw_curves(axes: Axes, by_report: Mapping[str, Values], quantity: str, bas
 
 
 def _varying(report: Report) -> list[tuple[str, dict[str, float]]]:
-    """The layers whose cycles vary most, in cycles from p5 to p95: their marks in percent of their mean."""
+    """The layers whose cycles vary, the most cycles from p5 to p95 first: their marks in percent of their mean."""
     rows = report.spread[(report.spread["quantity"] == "cycles") & (report.spread["layer"] != NETWORK)]
     rows = rows[(rows["mean"] > 0) & (rows["worst"] > rows["p5"])]
-    rows = rows.iloc[np.argsort(-(rows["p95"] - rows["p5"]).to_numpy(), kind="stable")[:LAYERS]]
+    rows = rows.iloc[np.argsort(-(rows["p95"] - rows["p5"]).to_numpy(), kind="stable")]
     return [
         (str(row["layer"]), {key: 100 * row[key] / row["mean"] - 100 for key in ("p5", "p50", "p95", "worst")})
         for row in rows.to_dict("records")
     ]
 
 
-def _draw_layers(axes: Axes, layers: list[dict[str, float]], names: list[str], width: float) -> None:
+def _say_which(axes: Axes, name: str, shown: int, varying: int) -> None:
+    """Writes above a panel of layers which run and how many layers it shows."""
+    which = f"the {shown} that vary most of {varying}" if shown < varying else f"all {shown} that vary"
+    room = axes.get_position().width * FULL_WIDTH
+    axes.annotate(
+        cut_to_width(f"Layers of {name}, {which}", room + 0.6),
+        (1, 1),
+        (0, 3),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+    )
+
+
+def _draw_layers(axes: Axes, layers: list[dict[str, float]], names: list[str]) -> None:
     for at, of in enumerate(layers):
-        axes.barh(at, of["p95"] - of["p5"], 0.7, left=of["p5"], color=SKY)
+        for bar in axes.barh(at, of["p95"] - of["p5"], 0.7, left=of["p5"], color=SKY):
+            bar.sticky_edges.x.clear()  # the axis would end where a bar does, as if it were cut off there
         axes.plot(of["p50"], at, "|", color=BLACK, markersize=4)
         axes.plot(of["worst"], at, "x", color=BLACK, markersize=3, markeredgewidth=0.7)
     axes.axvline(0, color=BLACK, linewidth=0.5)
     axes.set_ylim(LAYERS - 0.4, -0.6)
-    axes.set_yticks(range(len(names)), [cut_to_width(name, width, NAME_POINTS) for name in names], fontsize=NAME_POINTS)
+    axes.set_yticks(range(len(names)), names, fontsize=NAME_POINTS)
     axes.set_xlabel("Cycles of a layer, from its mean (%)")
     quiet_axes(axes, "x")

@@ -26,8 +26,8 @@ TITLE_POINTS, TEXT_POINTS, TICK_POINTS, NAME_POINTS = 8.0, 7.0, 6.5, 6.0
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 SKY, YELLOW, BLACK, GREY = "#56B4E9", "#F0E442", "#000000", "#595959"
-LIGHT_GREY = "#BFBFBF"
-"""The palette of Okabe and Ito (2008), which colour-blind readers can tell apart, and two greys."""
+LIGHT_GREY, FAINT_GREY = "#BFBFBF", "#EEEEEE"
+"""The palette of Okabe and Ito (2008), which colour-blind readers can tell apart, and three greys."""
 
 OPERAND_COLOURS = {"ifm": BLUE, "kernel": ORANGE, "ofm": GREEN, "psum": VERMILLION, "metadata": PURPLE}
 OPERAND_NAMES = {"ifm": "IFM", "kernel": "kernel", "ofm": "OFM", "psum": "psum", "metadata": "metadata"}
@@ -90,7 +90,9 @@ def report_look(colour: str, position: int, count: int) -> dict[str, Any]:
     behind = count - 1 - position
     if count > len(PALE):
         behind = 0 if position else 1
-    return {"facecolor": lighter(colour, PALE[behind]), "edgecolor": colour, "linewidth": 0.5 if behind else 0.0}
+    outlined = bool(behind) or colour == FAINT_GREY  # which paper would swallow
+    edge = GREY if colour == FAINT_GREY else colour
+    return {"facecolor": lighter(colour, PALE[behind]), "edgecolor": edge, "linewidth": 0.5 if outlined else 0.0}
 
 
 @lru_cache(maxsize=4096)
@@ -165,8 +167,8 @@ def per_batch(reports: Mapping[str, Report]) -> str:
     return f"per batch of {' or '.join(map(str, sizes))} images"
 
 
-def subject(reports: Mapping[str, Report]) -> str:
-    """What was simulated: "resnet50 on eyeriss, mean of 10 images"."""
+def subject(reports: Mapping[str, Report], *, means: bool = True) -> str:
+    """What was simulated: "resnet50 on eyeriss, mean of 10 images"; or ", 10 images" where it is not means."""
     traces = list(
         dict.fromkeys(
             f"{report.meta['trace']}{'' if report.meta['trace_has_maps'] else ' (shapes only: dense)'}"
@@ -177,8 +179,8 @@ def subject(reports: Mapping[str, Report]) -> str:
     runs = sorted({len(report.images) for report in reports.values()})
     batches = {int(report.meta["batch"]) for report in reports.values()}
     what = "images" if batches == {1} else "batches"
-    mean = f", mean of {' or '.join(map(str, runs))} {what}" if runs != [1] else ""
-    return f"{_listed(traces)} on {_listed(accelerators)}{mean}"
+    of = f", {'mean of ' if means else ''}{' or '.join(map(str, runs))} {what}" if runs != [1] else ""
+    return f"{_listed(traces)} on {_listed(accelerators)}{of}"
 
 
 def _listed(names: Sequence[str]) -> str:
