@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 import simulator
 from simulator.report.figures import array_breakdown, bandwidth_breakdown, energy_breakdown, network_breakdown
@@ -52,3 +53,36 @@ def test_no_component_of_energy_looks_like_the_baseline_of_another_one() -> None
     looks = [(section.look(at, 2)) for section in COMPONENTS.values() for at in (0, 1)]
     seen = [(look["facecolor"], look["edgecolor"] if look["linewidth"] else "", look.get("hatch")) for look in looks]
     assert all(one != other for one, other in itertools.combinations(seen, 2))
+
+
+def test_unused_cycles_do_not_look_like_zeros_of_either_run() -> None:
+    """Both are greys: far apart, and the lighter one has an outline."""
+    unused, zeros = "#EEEEEE", "#595959"
+    looks = [report_look(colour, at, 2) for colour in (unused, zeros) for at in (0, 1)]
+    light = [to_rgb(look["facecolor"])[0] for look in looks]
+    assert min(light[:2]) - max(light[2:]) > 0.2
+    assert all(look["linewidth"] and look["edgecolor"] != unused for look in looks[:2])
+
+
+def test_runs_are_shown_in_colours_of_the_figure(reports: dict[str, Report]) -> None:
+    figure = array_breakdown(reports)
+    drawn = {to_hex(bar.get_facecolor()) for axes in figure.axes for bar in axes.patches}
+    keys = [
+        to_hex(patch.get_facecolor())
+        for legend in figure.legends
+        for patch in legend.findobj(Rectangle)
+        if patch is not legend.get_frame()
+    ]
+    assert len(keys) > 3
+    assert set(keys) <= drawn
+
+
+def test_what_is_nothing_of_every_bar_is_in_no_legend(reports: dict[str, Report]) -> None:
+    figure = energy_breakdown(reports)
+    named = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+    for component, section in COMPONENTS.items():
+        shares = []
+        for report in reports.values():
+            energies = report.energy_by_component()
+            shares.append(energies.get(component, 0.0) / energies.sum())
+        assert (section.name in named) == (max(shares) >= 0.001), component

@@ -15,10 +15,10 @@ from simulator.report.figures.style import (
     BLACK,
     BLUE,
     COLUMN_WIDTH,
+    FAINT_GREY,
     FULL_WIDTH,
     GREEN,
     GREY,
-    LIGHT_GREY,
     NAME_POINTS,
     OPERAND_COLOURS,
     OPERAND_NAMES,
@@ -89,7 +89,7 @@ ARRAY_PARTS = (
     Part("array_outside_cycles", "outside of the OFM", YELLOW),
     Part("array_metadata_cycles", "metadata", BLUE),
     Part("array_load_cycles", "load", BLACK),
-    Part("array_unused_cycles", "unused", LIGHT_GREY),
+    Part("array_unused_cycles", "unused", FAINT_GREY),
 )
 """What the multipliers did in the array's cycles."""
 

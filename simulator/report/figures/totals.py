@@ -1,6 +1,6 @@
 """Figures with one bar per report: what a whole network costs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from simulator.report.figures.style import (
     BLACK,
     COLUMN_WIDTH,
+    FAINT_GREY,
     GREY,
     NAME_POINTS,
     OPERAND_COLOURS,
@@ -37,6 +38,9 @@ from simulator.report.figures.style import (
     with_change,
 )
 from simulator.report.report import Report
+
+LEAST_SHARE = 0.001
+"""Sections that are less of every bar are in no legend: nobody sees them."""
 
 SIDE, BAR_INCHES, AXIS_INCHES = 0.12, 0.2, 0.42
 
@@ -82,7 +86,7 @@ COMPONENTS = {
     "pruning_unit": Section("pruning unit", OPERAND_COLOURS["metadata"]),
     "codec": Section("encoders and decoders", lighter(OPERAND_COLOURS["metadata"], 0.5), OPERAND_COLOURS["metadata"]),
     "clock": Section("clock", lighter(BLACK, 0.75)),
-    "leakage": Section("leakage", lighter(GREY, 0.9)),
+    "leakage": Section("leakage", FAINT_GREY),
 }
 
 
@@ -149,7 +153,7 @@ def _total_figure(
     with publication_style():
         header = Header(COLUMN_WIDTH, titles=titles)
         header.title(title)
-        header.legend([section.key for section in shown.values()])
+        header.legend([section.key for key, section in shown.items() if _visible(key, values.values())])
         body = pitch * len(values) + 0.04
         height = header.height + body + AXIS_INCHES
         figure = Figure(figsize=(COLUMN_WIDTH, height))
@@ -197,6 +201,11 @@ def _total_figure(
                     )
                 start += size
     return figure
+
+
+def _visible(key: str, values: Iterable[Mapping[str, float]]) -> bool:
+    """Whether a section is wide enough to be seen in any bar."""
+    return any(of.get(key, 0.0) >= LEAST_SHARE * sum(of.values()) > 0 for of in values)
 
 
 def _readable_on(colour: str) -> str:
