@@ -230,11 +230,12 @@ def _write(
     with whole_file(out / ACCELERATOR_FILE) as temporary:
         temporary.write_text(settings_yaml(load_accelerator(hardware, changes)), encoding="utf-8")
     if figures:
-        from simulator.report.figures import save_figures
+        from simulator.report.figures.save import FORMATS, NAMES, save_figures
 
         drawn = save_figures(reports, out / "figures", titles=titles)
         for path in set((out / "figures").iterdir()) - set(drawn):
-            if path.stem.partition("-")[0] in {figure.stem for figure in drawn}:  # roofline-2 of an earlier run
+            known = path.stem in NAMES or path.stem.startswith("roofline-")
+            if known and path.suffix.removeprefix(".") in FORMATS:  # of an earlier run, on other images or with pruning
                 path.unlink()
         what.append(f"figures/ ({len(drawn)} files)")
     elif (out / "figures").is_dir():

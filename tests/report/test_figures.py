@@ -291,12 +291,23 @@ def test_the_roofline_holds_every_layer_with_macs_and_its_names_do_not_overlap(c
     check_legible(figure)
 
 
-def test_the_roofline_tells_memory_bound_layers_from_compute_bound_ones() -> None:
+def test_the_roofline_tells_layers_bound_by_dram_from_others() -> None:
     report = made_report(NAMES, 3)
+    report.layers["cycles"] = report.layers["compute_cycles"]
     report.layers["dram_busy_cycles"] = report.layers["compute_cycles"] + [1, -1, -1, -1, 0]
     collections = {str(item.get_label()): item for item in roofline(report).axes[0].collections}
-    assert len(np.asarray(collections["memory-bound"].get_offsets())) == 1
-    assert len(np.asarray(collections["compute-bound"].get_offsets())) == 4
+    assert len(np.asarray(collections["bound by DRAM"].get_offsets())) == 1
+    assert len(np.asarray(collections["bound by something else"].get_offsets())) == 4
+
+
+def test_the_roofline_explains_layers_that_the_roofs_do_not() -> None:
+    report = made_report(NAMES, 3)
+    report.layers["macs_dense"] = 10**3
+    assert "Above the array's roof" not in " ".join(text.get_text() for text in roofline(report).texts)
+    report.layers["macs_dense"] = 10**12
+    figure = roofline(report)
+    assert "Above the array's roof: MACs that were skipped" in " ".join(text.get_text() for text in figure.texts)
+    check_legible(figure)
 
 
 def test_layers_without_traffic_are_left_out_of_the_bandwidth_figure() -> None:
@@ -358,7 +369,7 @@ def test_files_have_stable_names_and_contents_and_nothing_else_is_left(tmp_path:
 def test_figures_that_do_not_apply_are_left_out(tmp_path: Path) -> None:
     many = {str(number): made_report(NAMES, number) for number in range(4)}
     names = [path.name for path in save_figures(many, tmp_path / "many", ["png"])]
-    assert names == ["network.png", "energy.png", "roofline.png", "roofline-2.png", "roofline-3.png", "roofline-4.png"]
+    assert names == ["network.png", "energy.png", *(f"roofline-{number}.png" for number in range(4))]
     assert save_figures({"idle": made_report(["concat"], idle=["concat"])}, tmp_path / "idle") == []
 
 

@@ -1,5 +1,7 @@
 """All figures of a comparison as files."""
 
+import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,9 @@ from simulator.trace.file import whole_file
 FORMATS = ("png", "svg", "pdf")
 """What `save_figures` writes: text stays text in SVG, and PDF embeds its fonts."""
 
+NAMES = ("bandwidth", "cycles", "array", "network", "energy", "spread", "accuracy", "roofline")
+"""What the files that `save_figures` writes are called up to their suffix, or up to the "-" before a run's name."""
+
 _NO_DATE: dict[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
 
 
@@ -33,7 +38,7 @@ def save_figures(
     """Writes the figures that apply into `folder`, each whole or not at all; returns their paths.
 
     bandwidth, cycles and array (up to three reports), network, energy, spread (over images, up to three reports),
-    accuracy (against bytes, where accuracies differ), roofline (of the first report; roofline-2, … of the others). A
+    accuracy (against bytes, where accuracies differ), roofline (roofline-NAME of each of several). A
     figure for which every value is 0 is left out. titles: False for figures that captions explain. The same reports
     give the same bytes. Raises InputError without reports, for an unknown format, or when the folder cannot be written.
     """
@@ -80,8 +85,8 @@ def _figures(reports: Mapping[str, Report], titles: bool) -> dict[str, Callable[
         "array": partial(array_breakdown, reports, titles=titles),
     }
     rooflines = {
-        "roofline" if number == 1 else f"roofline-{number}": partial(roofline, report, titles=titles)
-        for number, report in enumerate(reports.values(), 1)
+        name: partial(roofline, report, titles=titles)
+        for name, report in zip(_roofline_names(list(reports)), reports.values(), strict=True)
     }
     return {
         **(per_layer if len(reports) <= MOST_REPORTS else {}),
@@ -91,3 +96,16 @@ def _figures(reports: Mapping[str, Report], titles: bool) -> dict[str, Callable[
         "accuracy": partial(accuracy_against_bytes, reports, titles=titles),
         **rooflines,
     }
+
+
+def _roofline_names(reports: Sequence[str]) -> list[str]:
+    """File names: of a single report without its name, else with what of the name any file system takes."""
+    if len(reports) == 1:
+        return ["roofline"]
+    found: list[str] = []
+    for report in reports:
+        plain = re.sub(r"[^\w.]+", "-", report).strip("-.") or "run"
+        taken = [name.casefold() for name in found]
+        tries = (f"roofline-{plain}{f'-{number}' if number > 1 else ''}" for number in itertools.count(1))
+        found.append(next(name for name in tries if name.casefold() not in taken))
+    return found
