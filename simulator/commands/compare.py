@@ -55,7 +55,8 @@ def compare(
     \b
     Examples:
       fmapsim compare report/baseline report --layers
-      fmapsim compare eyeriss edge-npu scnn --figures figures --formats pdf --no-titles
+      fmapsim compare eyeriss edge-npu scnn --figures figures \\
+          --formats pdf --no-titles
     """
     from simulator.report.compare import compare_layers, layer_changes
     from simulator.report.save import load_report

@@ -23,7 +23,6 @@ from simulator.commands.terminal import (
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
-
     from simulator.study.folder import About
 
 app = typer.Typer(

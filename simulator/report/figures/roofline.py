@@ -68,9 +68,10 @@ def roofline(report: Report, *, titles: bool = True) -> Figure:
     """Every layer with MACs at its operational intensity and speed, under the roofs of DRAM and array.
 
     Both axes count dense MACs, so what zeros and pruning save moves a layer: to the right by bytes, up by time, above
-    the array's roof where MACs are skipped. A layer is memory-bound when DRAM is busy longer than the array, as in
-    `memory_bound`. Markers grow with a layer's cycles, and the longest layers carry their names where there is room.
-    Raises InputError when no layer has both MACs and DRAM traffic.
+    the array's roof where MACs are skipped; a note below the axes says so where it happens. What bounds a layer is as
+    in `bounds`, in colours and shapes of the page. Markers grow with a layer's cycles, and the longest layers carry
+    their names where there is room. titles: False for a figure that a caption explains. Raises InputError when no layer
+    has both MACs and DRAM traffic.
     """
     points = _points(report)
     bandwidth = float(report.meta["dram_bandwidth_bytes_per_second"])
