@@ -40,6 +40,10 @@ def compare(
     formats: Annotated[
         str, typer.Option("--formats", metavar="LIST", help="Of --figures: png, svg and pdf, with commas.")
     ] = "png,svg",
+    titles: Annotated[
+        bool,
+        typer.Option("--titles/--no-titles", help="Write titles into --figures; without for papers with captions."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all layers included with --layers.")] = False,
 ) -> None:
     """Compare reports that `fmapsim simulate` wrote.
@@ -51,12 +55,13 @@ def compare(
     \b
     Examples:
       fmapsim compare report/baseline report --layers
-      fmapsim compare eyeriss edge-npu scnn --figures figures --formats pdf
+      fmapsim compare eyeriss edge-npu scnn --figures figures \\
+          --formats pdf --no-titles
     """
     from simulator.report.compare import compare_layers, layer_changes
     from simulator.report.save import load_report
 
-    names = short_names(folders)
+    names = run_names(folders)
     if len(names) < 2:
         raise InputError(f"compare needs two or more report folders, found {len(names)}")
     reports = {name: load_report(folder) for name, folder in zip(names, folders, strict=True)}
@@ -70,7 +75,7 @@ def compare(
         from simulator.report.figures import save_figures
 
         with output_folder(figures):
-            drawn = save_figures(reports, figures, [name.strip() for name in formats.split(",")])
+            drawn = save_figures(reports, figures, [name.strip() for name in formats.split(",")], titles=titles)
     if as_json:
         print_json(_json(reports, by_layer, changes, quantity))
         return
@@ -80,6 +85,18 @@ def compare(
         _print_layers(names, by_layer, changes, quantity, top, out)
     if figures is not None:
         out.print(f"\n{len(drawn)} figures written to {figures}", soft_wrap=True)
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """What the runs are called: as `simulate` calls them where they are a baseline and its pruned run, else by their
+    folders. Raises InputError for a folder given twice.
+    """
+    from simulator.commands.simulate import BASELINE, PRUNED
+
+    names = short_names(folders)
+    if len(folders) == 2 and folders[0].resolve() == folders[1].resolve() / BASELINE:
+        return [BASELINE, PRUNED]
+    return names
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:

@@ -29,7 +29,7 @@ def report(
       fmapsim report report
       fmapsim report eyeriss --baseline edge-npu --out comparison.html
     """
-    from simulator.commands.compare import short_names
+    from simulator.commands.compare import run_names
     from simulator.commands.simulate import ACCELERATOR_FILE, BASELINE
     from simulator.report.page import save_page
     from simulator.report.save import load_report
@@ -37,7 +37,7 @@ def report(
     if baseline is None and (folder / BASELINE / "report.json").is_file():
         baseline = folder / BASELINE
     folders = [folder] if baseline is None else [baseline, folder]
-    reports = {name: load_report(of) for name, of in zip(short_names(folders), folders, strict=True)}
+    reports = {name: load_report(of) for name, of in zip(run_names(folders), folders, strict=True)}
     described = folder / ACCELERATOR_FILE
     text = described.read_text(encoding="utf-8") if described.is_file() else None
     path = folder / PAGE if out is None else out

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from simulator.trace.trace import Trace
 
 BASELINE = "baseline"
-"""The folder of the run without pruning, inside the pruned run's."""
+"""The run without pruning, and its folder inside the pruned run's."""
+
+PRUNED = "pruned"
+"""What the run with pruning is called beside its baseline."""
 
 ACCELERATOR_FILE = "accelerator.yaml"
 """The accelerator that ran, with all changes, as a file to simulate again."""
@@ -66,6 +69,9 @@ def simulate(
         typer.Option("--workers", min=1, metavar="N", help="Processes that share the images; all cores if left out."),
     ] = None,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures.")] = True,
+    titles: Annotated[
+        bool, typer.Option("--titles/--no-titles", help="Write titles into figures; without for papers with captions.")
+    ] = True,
     timeline: Annotated[
         Path | None,
         typer.Option(
@@ -123,7 +129,7 @@ def simulate(
         origin = _origin(trace, found)
         reports = {name: replace(report, meta={**report.meta, **origin}) for name, report in reports.items()}
         report = list(reports.values())[-1]
-        written = _write(reports, out, figures, hardware, changes)
+        written = _write(reports, out, hardware, changes, figures=figures, titles=titles)
     from simulator.hardware.load import load_accelerator
     from simulator.hardware.sram_energy import energies_left_behind
 
@@ -195,7 +201,7 @@ def _run(
         report = report_of("simulate", None, timeline)
         return {str(report.meta["accelerator"]): report}
     pruned = report_of("simulate with pruning", DynamicPruning(epsilon), timeline)
-    return {BASELINE: report_of("simulate without", None), "pruned": pruned}
+    return {BASELINE: report_of("simulate without", None), PRUNED: pruned}
 
 
 def _workers(trace: "Trace", images: list[int] | None, batch: int) -> int:
@@ -204,7 +210,9 @@ def _workers(trace: "Trace", images: list[int] | None, batch: int) -> int:
     return max(1, min(available_cores(), batches // _BATCHES_PER_WORKER))
 
 
-def _write(reports: "dict[str, Report]", out: Path, figures: bool, hardware: str, changes: dict[str, Any]) -> str:
+def _write(
+    reports: "dict[str, Report]", out: Path, hardware: str, changes: dict[str, Any], *, figures: bool, titles: bool
+) -> str:
     """Writes everything, the run asked for into `out` itself; returns in words what was written."""
     from simulator.commands.report import PAGE
     from simulator.commands.settings import settings_yaml
@@ -228,11 +236,12 @@ def _write(reports: "dict[str, Report]", out: Path, figures: bool, hardware: str
     with whole_file(out / ACCELERATOR_FILE) as temporary:
         temporary.write_text(settings_yaml(load_accelerator(hardware, changes)), encoding="utf-8")
     if figures:
-        from simulator.report.figures import save_figures
+        from simulator.report.figures.save import FORMATS, NAMES, save_figures
 
-        drawn = save_figures(reports, out / "figures")
+        drawn = save_figures(reports, out / "figures", titles=titles)
         for path in set((out / "figures").iterdir()) - set(drawn):
-            if path.stem.partition("-")[0] in {figure.stem for figure in drawn}:  # roofline-2 of an earlier run
+            known = path.stem in NAMES or path.stem.startswith("roofline-")
+            if known and path.suffix.removeprefix(".") in FORMATS:  # of an earlier run, on other images or with pruning
                 path.unlink()
         what.append(f"figures/ ({len(drawn)} files)")
     elif (out / "figures").is_dir():

@@ -24,8 +24,6 @@ from simulator.commands.terminal import (
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from simulator.study.folder import About
 
 app = typer.Typer(
@@ -49,6 +47,9 @@ TraceOption = Annotated[
 ]
 ObjectivesOption = Annotated[
     str | None, typer.Option("--objectives", metavar="LIST", help="Instead of the study's: dram_bytes,energy_pj.")
+]
+TitlesOption = Annotated[
+    bool, typer.Option("--titles/--no-titles", help="Write titles into figures; without for papers with captions.")
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON; all else goes to stderr.")]
 
@@ -264,6 +265,7 @@ def pareto(
         typer.Option("--figure", metavar="FILE", help="Draw the first two objectives: a .png, .svg or .pdf."),
     ] = None,
     colour: Annotated[str | None, typer.Option("--colour", metavar="COLUMN", help="What tells points apart.")] = None,
+    titles: TitlesOption = True,
     as_json: JSON = False,
 ) -> None:
     """Show the designs that no other one beats in all objectives.
@@ -277,6 +279,7 @@ def pareto(
       fmapsim study pareto study --objectives dram_bytes,buffer_bytes \\
           --trace mobilenet_v2 --figure front.pdf
     """
+    from simulator.commands.pareto_figure import draw_pareto
     from simulator.study.designs import done_results, goals_of
     from simulator.study.designs import pareto as front
     from simulator.study.sensitivity import settings_that_differ
@@ -284,7 +287,8 @@ def pareto(
     study, done = done_results(folder, trace)
     goals = goals_of(study, done, _names(objectives))
     if figure is not None:
-        _draw_pareto(figure, study, done, list(goals), colour)
+        asked = list(goals) if objectives else None
+        draw_pareto(figure, study, done, list(goals), colour, asked=asked, titles=titles)
     found = front(study, done, goals)
     if as_json:
         print_json(records(found))
@@ -294,20 +298,6 @@ def pareto(
     print_table(text, design_table(study, found, settings_that_differ(study, done), goals))
     if figure is not None:
         text.print(f"\nWritten to {figure}", soft_wrap=True)
-
-
-def _draw_pareto(path: Path, study: "About", done: "pd.DataFrame", objectives: list[str], colour: str | None) -> None:
-    from simulator.report.figures.save import FORMATS, save_figure
-    from simulator.study.figures import pareto_figure
-
-    if path.suffix.removeprefix(".") not in FORMATS:
-        raise InputError(f"--figure {path}: expected a file that ends in {', '.join(f'.{name}' for name in FORMATS)}")
-    if len(objectives) < 2:
-        raise InputError("--figure draws two objectives, found one")
-    if colour is not None and colour not in done.columns:
-        raise InputError(f"--colour {colour}: no such column in the results")
-    drawn = pareto_figure(study, done, objectives[0], objectives[1], colour)
-    save_figure(drawn, path.with_suffix(""), [path.suffix.removeprefix(".")])
 
 
 @app.command()
@@ -350,6 +340,7 @@ def figures(
         Path | None, typer.Option("--out", metavar="DIR", help="Where they go; the study's figures/ if left out.")
     ] = None,
     formats: Annotated[str, typer.Option("--formats", metavar="LIST", help="Of png, svg and pdf.")] = "png,svg",
+    titles: TitlesOption = True,
 ) -> None:
     """Draw the Pareto front, what each parameter does, and accuracy against bytes.
 
@@ -361,7 +352,7 @@ def figures(
     from simulator.study.figures import save_study_figures
 
     study, done = done_results(folder)
-    drawn = save_study_figures(study, done, out or folder / "figures", _names(formats))
+    drawn = save_study_figures(study, done, out or folder / "figures", _names(formats), titles=titles)
     text = console()
     text.print(f"Written to {out or folder / 'figures'}: {', '.join(path.name for path in drawn)}", soft_wrap=True)
 

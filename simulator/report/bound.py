@@ -15,11 +15,6 @@ LATENCY_SHARE = 0.5
 """A layer is bound by latency when no resource is busy for more than this part of its time."""
 
 
-def memory_bound(layers: "pd.DataFrame") -> npt.NDArray[np.bool_]:
-    """Which layers of a report keep DRAM busy longer than the array, each with what holds it up itself."""
-    return np.asarray(_dram_cycles(layers) > _array_cycles(layers))
-
-
 def bounds(layers: "pd.DataFrame") -> list[str]:
     """What bounds each layer of a report's table of layers.
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from simulator.report.figures.style import (
     Header,
     Key,
     NothingToDrawError,
+    line_inches,
     publication_style,
     quiet_axes,
     text_inches,
@@ -37,8 +38,9 @@ from simulator.report.figures.style import (
 )
 from simulator.study.designs import by_design, pareto_front
 from simulator.study.folder import About
+from simulator.study.front import design_lines, draw_front, numbered, write_lines, write_numbers
 from simulator.study.quantity import text
-from simulator.study.sensitivity import Effect, effects
+from simulator.study.sensitivity import Effect, effects, settings_that_differ
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,22 +68,29 @@ _NAMES = {
 
 
 def save_study_figures(
-    study: About, table: "pd.DataFrame", folder: Path, formats: Sequence[str] = ("png", "svg")
+    study: About,
+    table: "pd.DataFrame",
+    folder: Path,
+    formats: Sequence[str] = ("png", "svg"),
+    *,
+    titles: bool = True,
 ) -> list[Path]:
     """Writes the figures that apply into `folder`, each whole or not at all; returns their paths.
 
     pareto (the first two objectives), sensitivity-METRIC of each objective that any parameter changes, and accuracy
-    where the traces carry any. table: results that are done. Raises InputError for an unknown format or a folder that
-    cannot be written.
+    where the traces carry any. table: results that are done; titles: False for figures that captions explain. Raises
+    InputError for an unknown format or a folder that cannot be written.
     """
     check_formats(formats)
     drawn: dict[str, Callable[[], Figure]] = {}
     objectives = list(study.objectives)
     if len(objectives) > 1:
-        drawn["pareto"] = partial(pareto_figure, study, table, *objectives[:2])
+        drawn["pareto"] = partial(pareto_figure, study, table, *objectives[:2], titles=titles)
     for metric in objectives:
-        drawn[f"sensitivity-{metric.replace('_', '-')}"] = partial(sensitivity_figure, study, table, metric)
-    drawn["accuracy"] = partial(accuracy_figure, study, table)
+        drawn[f"sensitivity-{metric.replace('_', '-')}"] = partial(
+            sensitivity_figure, study, table, metric, titles=titles
+        )
+    drawn["accuracy"] = partial(accuracy_figure, study, table, titles=titles)
     paths = []
     for name, draw in drawn.items():
         try:
@@ -93,12 +102,21 @@ def save_study_figures(
 
 
 def pareto_figure(
-    study: About, table: "pd.DataFrame", x: str, y: str, colour: str | None = None, marker: str | None = None
+    study: About,
+    table: "pd.DataFrame",
+    x: str,
+    y: str,
+    colour: str | None = None,
+    marker: str | None = None,
+    *,
+    asked: Sequence[str] | None = None,
+    titles: bool = True,
 ) -> Figure:
     """Every design by two metrics (geometric means over traces and images), and the front of those that none beats.
 
-    colour, marker: columns whose values designs are told apart by; the pruning, and the accelerator where there are
-    several, unless named. Raises InputError where no design has all its points.
+    Designs of the front have numbers, which are explained below the axes. colour, marker: columns whose values designs
+    are told apart by; the pruning, and the accelerator where there are several, unless named. asked: the objectives
+    that were asked for, the study's unless given. Raises InputError where no design has all its points.
     """
     designs = by_design(study, table, list(dict.fromkeys([x, y])))
     if designs.empty:
@@ -111,9 +129,9 @@ def pareto_figure(
     traces = table["trace"].unique().tolist()
     (x_factor, x_label), (y_factor, y_label) = (_axis(name, designs[name].to_numpy(np.float64)) for name in (x, y))
     with publication_style():
-        header = Header(COLUMN_WIDTH)
+        header = Header(COLUMN_WIDTH, titles=titles)
         header.title(f"{study.name}: {len(designs):,} designs, {front.sum()} on the front")
-        header.note(_objectives_drawn(study, x, y))
+        header.note(_objectives_drawn(study, x, y, asked))
         header.note(_means_of(traces))
         colours = _looks(designs[colour], COLOURS)
         markers = _looks(designs[marker], MARKERS) if marker else {}
@@ -125,7 +143,10 @@ def pareto_figure(
                 Key(f"{_short(marker)} {text(value, unit)}", (_dot(GREY, look),)) for value, look in markers.items()
             ]
         header.legend([*keys, Key("front", (Line2D([], [], color=BLACK, linewidth=0.8),))], key_inches=0.12)
-        figure, axes = _single(header)
+        named = numbered(designs[front].sort_values(x, kind="stable"))
+        settings = settings_that_differ(study, table)
+        lines = design_lines(named, settings, study.units, COLUMN_WIDTH - 2 * Header.MARGIN) if settings else []
+        figure, axes = _single(header, lines)
         for value, look in colours.items():
             for kind, shape in (markers or {None: "o"}).items():
                 chosen = (designs[colour] == value).to_numpy()
@@ -144,16 +165,19 @@ def pareto_figure(
                         edgecolors=BLACK if on_front else "none",
                         zorder=3 if on_front else 2,
                     )
-        _draw_front(axes, values[front] / (x_factor, y_factor), goals)
         _scale(axes, "x", values[:, 0] / x_factor, binary=x == "buffer_bytes")
         _scale(axes, "y", values[:, 1] / y_factor, binary=y == "buffer_bytes")
+        scaled = values / (x_factor, y_factor)
+        draw_front(axes, scaled[front], goals)
+        if lines:
+            write_numbers(axes, named[[x, y]].to_numpy(np.float64) / (x_factor, y_factor), scaled)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.grid(which="major")
     return figure
 
 
-def sensitivity_figure(study: About, table: "pd.DataFrame", metric: str) -> Figure:
+def sensitivity_figure(study: About, table: "pd.DataFrame", metric: str, *, titles: bool = True) -> Figure:
     """What each parameter does to a metric, all else equal: a panel per parameter, a line per trace, in percent of the
     first value.
 
@@ -166,7 +190,7 @@ def sensitivity_figure(study: About, table: "pd.DataFrame", metric: str) -> Figu
     rows = -(-len(found) // PER_ROW)
     columns = min(PER_ROW, len(found))
     with publication_style():
-        header = Header(FULL_WIDTH)
+        header = Header(FULL_WIDTH, titles=titles)
         header.title(f"{study.name}: {_NAMES.get(metric, metric)} by parameter, first value = 100 %, all else equal")
         looks = dict(zip(traces, zip(_cycled(COLOURS), _cycled(MARKERS), strict=False), strict=False))
         header.legend([Key(name, (_line(*looks[name]),)) for name in traces])
@@ -198,10 +222,12 @@ def sensitivity_figure(study: About, table: "pd.DataFrame", metric: str) -> Figu
     return figure
 
 
-def accuracy_figure(study: About, table: "pd.DataFrame", x: str = "dram_bytes") -> Figure:
+def accuracy_figure(study: About, table: "pd.DataFrame", x: str = "dram_bytes", *, titles: bool = True) -> Figure:
     """Accuracy that the traces carry against bytes: every design on every trace, and the front over all of them.
 
-    Accuracies are those of the recording, over all of its images. Raises InputError where no trace carries any.
+    Accuracies are those of the recording, over all of its images. Markers of one kind of pruning lie inside of the
+    next one's, so that neither hides the other, and a note says how many points lie on others all the same. Raises
+    InputError where no trace carries any.
     """
     metric = next((name for name in ACCURACIES if name in table and table[name].notna().any()), None)
     if metric is None:
@@ -211,41 +237,48 @@ def accuracy_figure(study: About, table: "pd.DataFrame", x: str = "dram_bytes") 
     factor, label = _axis(x, values[:, 0])
     front = pareto_front(values, [False, True])
     with publication_style():
-        header = Header(COLUMN_WIDTH)
+        header = Header(COLUMN_WIDTH, titles=titles)
         header.title(f"{study.name}: accuracy and {_NAMES.get(x, x)}")
         colours, shapes = _looks(rows["trace"], COLOURS), _looks(rows["pruning"], MARKERS)
+        areas = dict(zip(shapes, (34.0 / 3.0**at for at in range(len(shapes))), strict=True))
+        places = len(rows[[x, metric, "trace", "pruning"]].drop_duplicates())
+        if places < len(rows):
+            header.note(f"{len(rows):,} points, of which {len(rows) - places:,} lie exactly on others")
         keys = [Key(str(name), (_dot(look, "o"),)) for name, look in colours.items()]
-        keys += [Key(f"pruning {name}", (_dot(GREY, look),)) for name, look in shapes.items()]
+        keys += [Key(f"pruning {name}", (_ring(GREY, look, areas[name]),)) for name, look in shapes.items()]
         header.legend([*keys, Key("front", (Line2D([], [], color=BLACK, linewidth=0.8),))], key_inches=0.12)
         figure, axes = _single(header)
         for name, colour in colours.items():
             for kind, shape in shapes.items():
                 of = ((rows["trace"] == name) & (rows["pruning"] == kind)).to_numpy()
                 axes.scatter(
-                    values[of, 0] / factor, values[of, 1], 9, color=colour, marker=shape, alpha=0.6, linewidths=0
+                    values[of, 0] / factor,
+                    values[of, 1],
+                    areas[kind],
+                    facecolors="none",
+                    edgecolors=colour,
+                    marker=shape,
+                    linewidths=0.7,
+                    zorder=3,
                 )
-        _draw_front(axes, values[front] / (factor, 1), [False, True])
         _scale(axes, "x", values[:, 0] / factor)
+        draw_front(axes, values[front] / (factor, 1), [False, True])
         axes.set_xlabel(label)
         axes.set_ylabel(f"{ACCURACIES[metric]} (%)")
         axes.grid(which="major")
     return figure
 
 
-def _single(header: Header) -> tuple[Figure, Axes]:
-    height = header.height + AXES_INCHES + BELOW + 0.05
+def _single(header: Header, lines: Sequence[str] = ()) -> tuple[Figure, Axes]:
+    """A figure of one column with axes between its header and lines of small text."""
+    below = BELOW + (line_inches(NAME_POINTS) * len(lines) + 0.06 if lines else 0.0)
+    height = header.height + AXES_INCHES + below + 0.05
     figure = Figure(figsize=(COLUMN_WIDTH, height))
     header.draw(figure)
     width = COLUMN_WIDTH - LEFT - RIGHT
-    axes = figure.add_axes((LEFT / COLUMN_WIDTH, BELOW / height, width / COLUMN_WIDTH, AXES_INCHES / height))
+    axes = figure.add_axes((LEFT / COLUMN_WIDTH, below / height, width / COLUMN_WIDTH, AXES_INCHES / height))
+    write_lines(figure, lines, Header.MARGIN, 0.05)
     return figure, axes
-
-
-def _draw_front(axes: Axes, points: Floats, maximised: Sequence[bool]) -> None:
-    """The border of what the front beats: a staircase through its points."""
-    ordered = points[np.argsort(points[:, 0], kind="stable")]
-    steps: Literal["post", "pre"] = "pre" if maximised[0] else "post"
-    axes.step(ordered[:, 0], ordered[:, 1], where=steps, color=BLACK, linewidth=0.8, zorder=2.5)
 
 
 def _maximised(study: About, metric: str) -> bool:
@@ -254,10 +287,11 @@ def _maximised(study: About, metric: str) -> bool:
     return study.objectives.get(metric, "maximise" if metric in MAXIMISED else "minimise") == "maximise"
 
 
-def _objectives_drawn(study: About, x: str, y: str) -> str:
-    """What the front is a front of, and where that is not all that the study is about."""
-    others = [_NAMES.get(name, name) for name in study.objectives if name not in (x, y)]
-    rest = f"; a projection: the study also has {', '.join(others)}" if others else ""
+def _objectives_drawn(study: About, x: str, y: str, asked: Sequence[str] | None) -> str:
+    """What the front is a front of, and where that is not all that was asked for, or that the study is about."""
+    others = [_NAMES.get(name, name) for name in asked or study.objectives if name not in (x, y)]
+    also = "also asked for:" if asked else "the study also has"
+    rest = f"; a projection: {also} {', '.join(others)}" if others else ""
     return f"Front in {_NAMES.get(x, x)} and {_NAMES.get(y, y)}{rest}"
 
 
@@ -317,6 +351,20 @@ def _cycled(of: Sequence[str]) -> list[str]:
 
 def _dot(colour: str, shape: str) -> Line2D:
     return Line2D([], [], linestyle="none", marker=shape, color=colour, markersize=4, markeredgewidth=0)
+
+
+def _ring(colour: str, shape: str, area: float) -> Line2D:
+    size = math.sqrt(area)
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker=shape,
+        color=colour,
+        markersize=size,
+        markerfacecolor="none",
+        markeredgewidth=0.7,
+    )
 
 
 def _line(colour: str, shape: str) -> Line2D:

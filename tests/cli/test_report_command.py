@@ -30,7 +30,7 @@ def test_a_pruned_run_stands_beside_its_baseline(run: Run, pruned: Path) -> None
     ran = run("report", pruned)
     assert f"Written to {pruned / 'report.html'}" in ran.out
     found = data_of(pruned / "report.html")
-    assert [entry["name"] for entry in found["runs"]] == ["baseline", "out"]
+    assert [entry["name"] for entry in found["runs"]] == ["baseline", "pruned"]
     assert found["runs"][1]["totals"]["dram_bytes"] == load_report(pruned).totals["dram_bytes"]
 
 

@@ -96,12 +96,13 @@ def test_dynamic_pruning_comes_with_its_baseline(run: Run, trace_file: Path, tmp
     figures = written(out / "figures")
     assert figures
     assert f"baseline/, figures/ ({len(figures)} files)" in ran.out
-    assert {"roofline.png", "roofline-2.png"} <= figures
+    assert {"roofline-baseline.png", "roofline-pruned.png"} <= figures
 
-    (out / "figures" / "mine.png").touch()
+    for name in ("mine.png", "spread.png"):  # a file of one's own, and an earlier run's of several images
+        (out / "figures" / name).touch()
     ran = run("simulate", trace_file, "--hardware", "edge-npu", "--out", out, "--images", "2")
     assert {"roofline.png", "mine.png"} <= written(out / "figures")
-    assert "roofline-2.png" not in written(out / "figures")
+    assert not {"roofline-baseline.png", "roofline-pruned.png", "spread.png"} & written(out / "figures")
     ran = run("simulate", trace_file, "--hardware", "edge-npu", "--out", out, "--images", "2", "--no-figures")
     assert "figures/ is an earlier run's" in ran.out
 

@@ -30,7 +30,7 @@ def study(tmp_path: Path, trace_file: Path) -> Path:
     return path
 
 
-def nothing_to_draw(*_: object) -> None:
+def nothing_to_draw(*_: object, **_options: object) -> None:
     raise NothingToDrawError("left out, as it takes a second")
 
 

@@ -291,12 +291,23 @@ def test_the_roofline_holds_every_layer_with_macs_and_its_names_do_not_overlap(c
     check_legible(figure)
 
 
-def test_the_roofline_tells_memory_bound_layers_from_compute_bound_ones() -> None:
+def test_the_roofline_tells_layers_bound_by_dram_from_others() -> None:
     report = made_report(NAMES, 3)
+    report.layers["cycles"] = report.layers["compute_cycles"]
     report.layers["dram_busy_cycles"] = report.layers["compute_cycles"] + [1, -1, -1, -1, 0]
     collections = {str(item.get_label()): item for item in roofline(report).axes[0].collections}
-    assert len(np.asarray(collections["memory-bound"].get_offsets())) == 1
-    assert len(np.asarray(collections["compute-bound"].get_offsets())) == 4
+    assert len(np.asarray(collections["bound by DRAM"].get_offsets())) == 1
+    assert len(np.asarray(collections["bound by something else"].get_offsets())) == 4
+
+
+def test_the_roofline_explains_layers_that_the_roofs_do_not() -> None:
+    report = made_report(NAMES, 3)
+    report.layers["macs_dense"] = 10**3
+    assert "Above the array's roof" not in " ".join(text.get_text() for text in roofline(report).texts)
+    report.layers["macs_dense"] = 10**12
+    figure = roofline(report)
+    assert "Above the array's roof: MACs that were skipped" in " ".join(text.get_text() for text in figure.texts)
+    check_legible(figure)
 
 
 def test_layers_without_traffic_are_left_out_of_the_bandwidth_figure() -> None:
@@ -358,7 +369,7 @@ def test_files_have_stable_names_and_contents_and_nothing_else_is_left(tmp_path:
 def test_figures_that_do_not_apply_are_left_out(tmp_path: Path) -> None:
     many = {str(number): made_report(NAMES, number) for number in range(4)}
     names = [path.name for path in save_figures(many, tmp_path / "many", ["png"])]
-    assert names == ["network.png", "energy.png", "roofline.png", "roofline-2.png", "roofline-3.png", "roofline-4.png"]
+    assert names == ["network.png", "energy.png", *(f"roofline-{number}.png" for number in range(4))]
     assert save_figures({"idle": made_report(["concat"], idle=["concat"])}, tmp_path / "idle") == []
 
 
@@ -393,22 +404,24 @@ def test_a_simulated_network_is_drawn_with_its_own_numbers(tmp_path: Path) -> No
     assert len(save_figures(reports, tmp_path, ["png"])) == 7
 
 
-def test_names_lose_what_all_share_and_long_words_are_cut_alike() -> None:
+def test_names_lose_what_all_share_and_long_ones_their_middle() -> None:
     assert short_names(["model.conv1", "model.conv2"]) == ["conv1", "conv2"]
     assert short_names(["model.features.10.conv.0.0", "model.features.2.add", "model.fc"]) == [
-        "feat.10.conv.0.0",
-        "feat.2.add",
+        "features.10.conv.0.0",
+        "features.2.add",
         "fc",
     ]
     assert short_names(["conv1"]) == ["conv1"]
-    assert short_names(["layer1.0.downsample.0", "fc"]) == ["layer1.0.down.0", "fc"]
+    whole = ["layer1.0.downsample.0", "blocks.0.depthwise", "global_average_pool"]
+    assert short_names(whole) == whole
+    assert short_names(["encoder.layers.10.attention.output", "fc"]) == ["encoder.…ention.output", "fc"]
 
 
 def test_short_names_stay_different() -> None:
-    names = ["block.convolutional_a.one", "block.convoluted_a.one", "stem"]
-    short = short_names(names)
-    assert len(set(short)) == 3
-    assert min(map(len, short)) <= LONGEST
+    names = [f"encoder.layers.{layer}.attention.output" for layer in range(12)]
+    short = short_names([*names, "stem"])
+    assert len(set(short)) == 13
+    assert max(map(len, short)) <= LONGEST
 
 
 def test_merged_orders_keep_each_order_where_they_agree() -> None:

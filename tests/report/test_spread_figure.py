@@ -32,6 +32,19 @@ def test_each_curve_steps_through_the_images_costs() -> None:
     assert [label.get_text() for label in layers.get_yticklabels()]
 
 
+def test_layers_are_of_a_run_that_is_named_and_their_bars_end_inside() -> None:
+    figure = image_spread({"baseline": report(6, "none"), "pruned": report(6)})
+    layers = figure.axes[2]
+    assert [text.get_text() for text in layers.texts] == ["Layers of pruned, all 2 that vary"]
+    low, high = layers.get_xlim()
+    for bar in layers.patches:
+        left, width = bar.get_x(), bar.get_width()
+        assert low < left < left + width < high
+    title = figure.texts[0].get_text()
+    assert title.endswith(", 6 images")
+    assert "mean" not in title
+
+
 def test_few_images_or_equal_ones_have_no_spread(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="3 batches or more"):
         image_spread({"a": report(2)})

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from study_inputs import study_file, write_traces
 
@@ -12,6 +13,7 @@ from simulator.report.figures.save import save_figure
 from simulator.study.designs import done_results, pareto
 from simulator.study.figures import accuracy_figure, pareto_figure, save_study_figures, sensitivity_figure
 from simulator.study.folder import About
+from simulator.study.front import MOST_LISTED, numbered
 from simulator.study.run import run_study
 
 
@@ -43,10 +45,25 @@ def test_the_front_that_is_drawn_is_the_front(out: Path) -> None:
     drawn = np.concatenate([np.asarray(one.get_offsets()) for one in axes.collections])
     assert len(drawn) == 8
     front = pareto(study, table, dict(study.objectives))
-    steps = axes.lines[0].get_xydata()
-    assert steps is not None
-    assert len(steps) == len(front)
-    assert steps[0][0] * 1e3 == pytest.approx(front["dram_bytes"].iloc[0])
+    (line,) = [line for line in axes.lines if line.get_label() == "front"]
+    steps = np.asarray(line.get_xydata())
+    assert len(steps) == len(front) + 2
+    assert steps[1][0] * 1e3 == pytest.approx(front["dram_bytes"].iloc[0])
+    (_, right), (_, top) = axes.get_xlim(), axes.get_ylim()
+    assert (steps[0][1], steps[-1][0]) == pytest.approx((top, right))  # a front of one design has a border too
+
+
+def test_designs_of_the_front_are_numbered_and_listed(out: Path) -> None:
+    study, table = done_results(out)
+    figure = pareto_figure(study, table, "dram_bytes", "energy_pj")
+    front = pareto(study, table, dict(study.objectives))
+    numbers = [text.get_text() for text in figure.axes[0].texts]
+    assert numbers == [str(number) for number in range(1, len(front) + 1)]
+    words = " ".join(text.get_text() for text in figure.texts)
+    assert "ifm.capacity" in words
+    assert "pruning" in words
+    long = front.loc[front.index.repeat(30)]
+    assert len(numbered(long)) == MOST_LISTED
 
 
 def test_a_front_says_of_which_objectives_it_is(out: Path) -> None:
@@ -59,6 +76,10 @@ def test_a_front_says_of_which_objectives_it_is(out: Path) -> None:
     assert "projection" not in words(study)
     more = dataclasses.replace(study, objectives={**study.objectives, "seconds": "minimise"})
     assert "a projection: the study also has Time" in words(more)
+    asked = pareto_figure(more, table, "dram_bytes", "energy_pj", asked=["dram_bytes", "energy_pj"], titles=False)
+    written = " ".join(text.get_text() for text in asked.texts)
+    assert "projection" not in written
+    assert study.name not in written
 
 
 def test_sensitivities_have_a_line_per_trace(out: Path) -> None:
@@ -75,5 +96,11 @@ def test_accuracy_is_drawn_where_traces_have_any(out: Path) -> None:
     axes = accuracy_figure(study, table).axes[0]
     heights = {round(float(y), 1) for one in axes.collections for _, y in np.asarray(one.get_offsets())}
     assert heights == {50.0, 75.0}
+    areas = {float(one.get_sizes()[0]) for one in axes.collections}
+    assert len(areas) == table["pruning"].nunique()
+    assert [line.get_label() for line in axes.lines] == ["front"]
+    again = " ".join(text.get_text() for text in accuracy_figure(study, pd.concat([table, table])).texts)
+    apart = len(table[["dram_bytes", "top1", "trace", "pruning"]].drop_duplicates())
+    assert f"{2 * len(table)} points, of which {2 * len(table) - apart} lie exactly on others" in again
     with pytest.raises(InputError, match="no trace carries an accuracy"):
         accuracy_figure(study, table.assign(top1=np.nan, top5=np.nan, agreement=np.nan))

@@ -30,7 +30,7 @@ _MARKER_POINTS = 2.5
 Values = npt.NDArray[np.float64]
 
 
-def accuracy_against_bytes(reports: Mapping[str, Report]) -> Figure:
+def accuracy_against_bytes(reports: Mapping[str, Report], *, titles: bool = True) -> Figure:
     """Top-1 accuracy of every report over its DRAM bytes, with its name; a line joins those that no other one beats.
 
     Accuracies are those that were recorded with the traces; reports without one are left out. Raises InputError without
@@ -46,7 +46,7 @@ def accuracy_against_bytes(reports: Mapping[str, Report]) -> Figure:
     factor, unit = unit_for(float(moved.max()), "B")
     moved /= factor
     with publication_style():
-        header = Header(COLUMN_WIDTH)
+        header = Header(COLUMN_WIDTH, titles=titles)
         header.title(f"Accuracy against DRAM traffic: {subject({name: reports[name] for name in names})}")
         header.note("Line: no other run has both less traffic and more accuracy")
         height = header.height + AXES_INCHES + BELOW

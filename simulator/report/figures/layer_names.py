@@ -1,12 +1,13 @@
 """Layers of several reports in one order, and their names short enough for an axis."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-LONGEST = 17
-STEMS = (4, 3)
-"""Letters that are left of a word: first four, then three where that is not enough."""
+LONGEST = 22
+"""Characters: as many as common names have (layer1.0.downsample.0), and what a page of figures has room for."""
+
+HEAD_SHARES = (0.4, 0.25, 0.1)
+"""Of what is left of a name, how much is its beginning: the end says what the layer is. Less where names get equal."""
 
 
 def merged_order(orders: Iterable[Sequence[str]]) -> list[str]:
@@ -24,35 +25,30 @@ def merged_order(orders: Iterable[Sequence[str]]) -> list[str]:
 
 
 def short_names(names: Sequence[str], longest: int = LONGEST) -> list[str]:
-    """The names without the leading parts that all share, words cut where one has more than `longest` characters.
+    """The names without the leading parts that all share, an ellipsis inside where one has more than `longest` letters.
 
-    A word is cut alike in all names: features.10.expand3x3 and features.2.squeeze become feat.10.expand3x3 and
-    feat.2.squeeze. No two names become equal; where nothing is left to cut a name stays longer.
+    features.denseblock4.denselayer16.conv2 becomes features…layer16.conv2. No two names become equal: those that would
+    keep less of their beginning, or stay as long as it takes to tell them apart.
     """
     shown = _without_common_parts(names)
-    counts = Counter(word for name in shown for word in set(_words(name)))
-    stems = {word: word for word in counts}
-    for length in STEMS:
-        tried: set[str] = set()
-        while True:
-            long = [name for name in shown if len(_cut(name, stems)) > longest]
-            words = {word for name in long for word in _words(name) if len(stems[word]) > length} - tried
-            if not words:
-                break
-            word = max(words, key=lambda word: (len(stems[word]) + (2 if 2 * counts[word] > len(shown) else 0), word))
-            tried.add(word)
-            shorter = {**stems, word: word[:length]}
-            if len({_cut(name, shorter) for name in shown}) == len(set(shown)):
-                stems = shorter
-    return [_cut(name, stems) for name in shown]
+    tries = dict.fromkeys(shown, 0)
+    while True:
+        cuts = {name: _cut_inside(name, longest, tried) for name, tried in tries.items()}
+        counts = Counter(cuts.values())
+        alike = [name for name, cut in cuts.items() if counts[cut] > 1]
+        if not alike:
+            return [cuts[name] for name in shown]
+        for name in alike:
+            tries[name] += 1
 
 
-def _words(name: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+", name)
-
-
-def _cut(name: str, stems: dict[str, str]) -> str:
-    return re.sub(r"[^\W\d_]+", lambda match: stems[match[0]], name)
+def _cut_inside(name: str, longest: int, tried: int) -> str:
+    """The name with its middle replaced by an ellipsis where it is too long, in the way that comes after `tried`."""
+    room = longest + tried // len(HEAD_SHARES)
+    if len(name) <= room:
+        return name
+    head = round(HEAD_SHARES[tried % len(HEAD_SHARES)] * (room - 1))
+    return f"{name[:head]}…{name[len(name) - (room - 1 - head) :]}"
 
 
 def _without_common_parts(names: Sequence[str]) -> list[str]:

@@ -15,10 +15,10 @@ from simulator.report.figures.style import (
     BLACK,
     BLUE,
     COLUMN_WIDTH,
+    FAINT_GREY,
     FULL_WIDTH,
     GREEN,
     GREY,
-    LIGHT_GREY,
     NAME_POINTS,
     OPERAND_COLOURS,
     OPERAND_NAMES,
@@ -89,7 +89,7 @@ ARRAY_PARTS = (
     Part("array_outside_cycles", "outside of the OFM", YELLOW),
     Part("array_metadata_cycles", "metadata", BLUE),
     Part("array_load_cycles", "load", BLACK),
-    Part("array_unused_cycles", "unused", LIGHT_GREY),
+    Part("array_unused_cycles", "unused", FAINT_GREY),
 )
 """What the multipliers did in the array's cycles."""
 
@@ -100,12 +100,12 @@ def array_parts(reports: Iterable[Report]) -> tuple[Part, ...]:
     return tuple(replace(part, name=name) if part.key == "array_ineffectual_cycles" else part for part in ARRAY_PARTS)
 
 
-def bandwidth_breakdown(reports: Mapping[str, Report]) -> Figure:
+def bandwidth_breakdown(reports: Mapping[str, Report], *, titles: bool = True) -> Figure:
     """DRAM bytes of every layer by operand, the reports side by side.
 
     Layers that move nothing in any report are left out; a layer that only some reports have stands where they have it.
     Bars far longer than all others are cut, with their totals and main part above. Raises InputError without reports,
-    with more than three, or when nothing moves at all.
+    with more than three, or when nothing moves at all. titles: False for a figure that a caption explains.
     """
     check_reports(reports, MOST_REPORTS)
     return _layer_figure(
@@ -114,11 +114,12 @@ def bandwidth_breakdown(reports: Mapping[str, Report]) -> Figure:
         title=f"DRAM traffic per layer: {subject(reports)}",
         quantity=f"DRAM traffic {per_batch(reports)}",
         base="B",
+        titles=titles,
         notes=with_change({name: report.totals["dram_bytes"] for name, report in reports.items()}, "B"),
     )
 
 
-def cycle_breakdown(reports: Mapping[str, Report]) -> Figure:
+def cycle_breakdown(reports: Mapping[str, Report], *, titles: bool = True) -> Figure:
     """Cycles of every layer by what the array did or waited for, the reports side by side.
 
     Layers and bars as in `bandwidth_breakdown`. Raises InputError without reports, with more than three, or when no
@@ -132,11 +133,12 @@ def cycle_breakdown(reports: Mapping[str, Report]) -> Figure:
         title=f"Cycles per layer: {subject(reports)}",
         quantity=f"Cycles {per_batch(reports)}",
         base="cycles",
+        titles=titles,
         notes={name: f"{notes[name]}, {with_unit(report.totals['seconds'], 's')}" for name, report in reports.items()},
     )
 
 
-def array_breakdown(reports: Mapping[str, Report]) -> Figure:
+def array_breakdown(reports: Mapping[str, Report], *, titles: bool = True) -> Figure:
     """The array's cycles of every layer by what its multipliers did, the reports side by side.
 
     Layers and bars as in `bandwidth_breakdown`; layers on the vector unit are left out. Raises InputError without
@@ -152,6 +154,7 @@ def array_breakdown(reports: Mapping[str, Report]) -> Figure:
         title=f"Where the array's cycles go: {subject(reports)}",
         quantity=f"Cycles {per_batch(reports)}",
         base="cycles",
+        titles=titles,
         notes=with_change(totals, "cycles"),
     )
 
@@ -181,6 +184,7 @@ def _layer_figure(
     title: str,
     quantity: str,
     base: str,
+    titles: bool,
     notes: Mapping[str, str],
 ) -> Figure:
     """Stacked bars: values by report, layer and part; notes say what each report comes to."""
@@ -200,13 +204,16 @@ def _layer_figure(
         names = short_names(layers)
         above = {index: f"{names[index]}: {_summary(table[:, :, index], parts, unit)}" for index in cut}
         rows = _Rows(names, len(values), above)
-        header = Header(rows.width)
+        header = Header(rows.width, titles=titles)
         header.title(title)
         if len(values) == 1:
             header.note("".join(f"{name}: {note}" for name, note in notes.items()))
         header.legend([colour_key(part.name, part.colour) for part in parts])
         if len(values) > 1:
-            header.legend([report_key(f"{name}: {notes[name]}", at) for at, name in enumerate(values)])
+            colours = [part.colour for part in parts]
+            header.legend(
+                [report_key(f"{name}: {notes[name]}", at, len(values), colours) for at, name in enumerate(values)]
+            )
         figure = Figure(figsize=(rows.width, header.height + rows.height))
         header.draw(figure)
         for row in range(rows.count):
@@ -307,7 +314,8 @@ def _draw_bars(axes: Axes, names: Sequence[str], table: Values, parts: Sequence[
         bottom = np.zeros(table.shape[2])
         place = positions + (at - (len(names) - 1) / 2) * width
         for part, heights in zip(parts, table[at], strict=True):
-            label, look, some = f"{name}: {part.name}", report_look(part.colour, at), heights > 0
+            label, some = f"{name}: {part.name}", heights > 0
+            look = report_look(part.colour, at, len(names))
             axes.bar(place[some], heights[some], width * 0.9, bottom=bottom[some], label=label, **look)
             bottom = bottom + heights
 

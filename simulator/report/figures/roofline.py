@@ -11,22 +11,25 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
-from simulator.report.bound import memory_bound
+from simulator.report.bound import bounds
 from simulator.report.figures.layer_names import short_names
 from simulator.report.figures.naming import PointNames, cover
 from simulator.report.figures.style import (
     BLACK,
+    BLUE,
     COLUMN_WIDTH,
-    GREY,
-    SKY,
+    NAME_POINTS,
+    ORANGE,
     TEXT_POINTS,
     Header,
     Key,
     NothingToDrawError,
+    line_inches,
     publication_style,
     subject,
     text_inches,
     with_unit,
+    wrapped,
 )
 from simulator.report.report import Report
 
@@ -61,34 +64,40 @@ class _Points:
         return np.asarray(np.sqrt(self.areas / np.where(self.memory, 4, 2)), np.float64)
 
 
-def roofline(report: Report) -> Figure:
+def roofline(report: Report, *, titles: bool = True) -> Figure:
     """Every layer with MACs at its operational intensity and speed, under the roofs of DRAM and array.
 
     Both axes count dense MACs, so what zeros and pruning save moves a layer: to the right by bytes, up by time, above
-    the array's roof where MACs are skipped. A layer is memory-bound when DRAM is busy longer than the array, as in
-    `memory_bound`. Markers grow with a layer's cycles, and the longest layers carry their names where there is room.
-    Raises InputError when no layer has both MACs and DRAM traffic.
+    the array's roof where MACs are skipped; a note below the axes says so where it happens. What bounds a layer is as
+    in `bounds`, in colours and shapes of the page. Markers grow with a layer's cycles, and the longest layers carry
+    their names where there is room. titles: False for a figure that a caption explains. Raises InputError when no layer
+    has both MACs and DRAM traffic.
     """
     points = _points(report)
     bandwidth = float(report.meta["dram_bandwidth_bytes_per_second"])
     peak = float(report.meta["array_macs"]) * float(report.meta["clock_hz"])
     with publication_style():
-        header = Header(COLUMN_WIDTH)
+        header = Header(COLUMN_WIDTH, titles=titles)
         header.title(f"Roofline: {subject({'': report})}{_pruned(report)}")
         header.legend(
             key_inches=0.08,
             keys=[
-                Key(f"memory-bound ({points.memory.sum()})", (_marker(memory=True),)),
-                Key(f"compute-bound ({(~points.memory).sum()})", (_marker(memory=False),)),
+                Key(f"bound by DRAM ({points.memory.sum()})", (_marker(memory=True),)),
+                Key(f"bound by something else ({(~points.memory).sum()})", (_marker(memory=False),)),
             ],
         )
         header.note(f"Area of a marker: cycles of the layer, {with_unit(float(points.cycles.max()), 'cycles')} at most")
-        height = header.height + AXES_INCHES + BELOW + 0.05
+        notes = wrapped(_explained(points, bandwidth, peak), COLUMN_WIDTH - 2 * Header.MARGIN, NAME_POINTS)
+        below = BELOW + len(notes) * line_inches(NAME_POINTS) + 0.04
+        height = header.height + AXES_INCHES + below + 0.05
         figure = Figure(figsize=(COLUMN_WIDTH, height))
         FigureCanvasAgg(figure)
         header.draw(figure)
         width = COLUMN_WIDTH - LEFT - RIGHT
-        axes = figure.add_axes((LEFT / COLUMN_WIDTH, BELOW / height, width / COLUMN_WIDTH, AXES_INCHES / height))
+        axes = figure.add_axes((LEFT / COLUMN_WIDTH, below / height, width / COLUMN_WIDTH, AXES_INCHES / height))
+        for line, text in enumerate(reversed(notes)):
+            bottom = 0.04 + line * line_inches(NAME_POINTS)
+            figure.text(Header.MARGIN / COLUMN_WIDTH, bottom / height, text, va="bottom", fontsize=NAME_POINTS)
         _draw_axes(axes, points, bandwidth, peak)
         taken = _draw_roofs(axes, bandwidth, peak)
         by_size = np.argsort(-points.areas, kind="stable")
@@ -103,7 +112,7 @@ def roofline(report: Report) -> Figure:
                 marker=str(marker.get_marker()),
                 edgecolors="white",
                 linewidths=0.4,
-                label="memory-bound" if memory else "compute-bound",
+                label="bound by DRAM" if memory else "bound by something else",
                 zorder=3,
             )
         _name_longest(axes, points, taken)
@@ -120,8 +129,21 @@ def _points(report: Report) -> _Points:
         macs / layers["dram_bytes"].to_numpy(np.float64),
         macs * float(report.meta["clock_hz"]) / cycles,
         cycles,
-        memory_bound(layers),
+        np.array([bound.startswith("DRAM") for bound in bounds(layers)]),
     )
+
+
+def _explained(points: _Points, bandwidth: float, peak: float) -> str:
+    """Why layers stand where the roofs alone would not put them; only of what is in the figure."""
+    ridge = peak / bandwidth
+    reasons = ["Both axes count dense MACs; what bounds a layer is what was busy longest when it was simulated."]
+    if (points.speed > peak).any():
+        reasons.append("Above the array's roof: MACs that were skipped take no time.")
+    if (points.memory & (points.intensity > ridge)).any():
+        reasons.append("Bound by DRAM right of the ridge: the array took less time than its roof says.")
+    if (~points.memory & (points.intensity < ridge)).any():
+        reasons.append("Bound by something else left of the ridge: only part of the array was used, or tiles waited.")
+    return " ".join(reasons)
 
 
 def _pruned(report: Report) -> str:
@@ -131,7 +153,7 @@ def _pruned(report: Report) -> str:
 
 def _marker(*, memory: bool) -> Line2D:
     """How a layer is drawn."""
-    shape, colour = ("o", SKY) if memory else ("s", GREY)
+    shape, colour = ("o", BLUE) if memory else ("s", ORANGE)
     return Line2D([], [], linestyle="none", marker=shape, markersize=5, markerfacecolor=colour, markeredgecolor="white")
 
 

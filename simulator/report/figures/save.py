@@ -1,5 +1,7 @@
 """All figures of a comparison as files."""
 
+import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,24 +22,31 @@ from simulator.trace.file import whole_file
 FORMATS = ("png", "svg", "pdf")
 """What `save_figures` writes: text stays text in SVG, and PDF embeds its fonts."""
 
+NAMES = ("bandwidth", "cycles", "array", "network", "energy", "spread", "accuracy", "roofline")
+"""What the files that `save_figures` writes are called up to their suffix, or up to the "-" before a run's name."""
+
 _NO_DATE: dict[str, dict[str, Any]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
 
 
 def save_figures(
-    reports: Mapping[str, Report], folder: str | Path, formats: Sequence[str] = ("png", "svg")
+    reports: Mapping[str, Report],
+    folder: str | Path,
+    formats: Sequence[str] = ("png", "svg"),
+    *,
+    titles: bool = True,
 ) -> list[Path]:
     """Writes the figures that apply into `folder`, each whole or not at all; returns their paths.
 
     bandwidth, cycles and array (up to three reports), network, energy, spread (over images, up to three reports),
-    accuracy (against bytes, where accuracies differ), roofline (of the first report; roofline-2, … of the others). A
-    figure for which every value is 0 is left out. The same reports give the same bytes. Raises InputError without
-    reports, for an unknown format, or when the folder cannot be written.
+    accuracy (against bytes, where accuracies differ), roofline (roofline-NAME of each of several). A
+    figure for which every value is 0 is left out. titles: False for figures that captions explain. The same reports
+    give the same bytes. Raises InputError without reports, for an unknown format, or when the folder cannot be written.
     """
     check_reports(reports)
     check_formats(formats)
     folder = Path(folder)
     paths = []
-    for name, draw in _figures(reports).items():
+    for name, draw in _figures(reports, titles).items():
         try:
             figure = draw()
         except NothingToDrawError:
@@ -68,22 +77,35 @@ def check_formats(formats: Sequence[str]) -> None:
         raise InputError(f"figure format '{unknown[0]}': expected one of {', '.join(FORMATS)}")
 
 
-def _figures(reports: Mapping[str, Report]) -> dict[str, Callable[[], Figure]]:
+def _figures(reports: Mapping[str, Report], titles: bool) -> dict[str, Callable[[], Figure]]:
     """File names without their suffix, and what draws each."""
     per_layer: dict[str, Callable[[], Figure]] = {
-        "bandwidth": lambda: bandwidth_breakdown(reports),
-        "cycles": lambda: cycle_breakdown(reports),
-        "array": lambda: array_breakdown(reports),
+        "bandwidth": partial(bandwidth_breakdown, reports, titles=titles),
+        "cycles": partial(cycle_breakdown, reports, titles=titles),
+        "array": partial(array_breakdown, reports, titles=titles),
     }
     rooflines = {
-        "roofline" if number == 1 else f"roofline-{number}": partial(roofline, report)
-        for number, report in enumerate(reports.values(), 1)
+        name: partial(roofline, report, titles=titles)
+        for name, report in zip(_roofline_names(list(reports)), reports.values(), strict=True)
     }
     return {
         **(per_layer if len(reports) <= MOST_REPORTS else {}),
-        "network": lambda: network_breakdown(reports),
-        "energy": lambda: energy_breakdown(reports),
-        **({"spread": lambda: image_spread(reports)} if len(reports) <= MOST_REPORTS else {}),
-        "accuracy": lambda: accuracy_against_bytes(reports),
+        "network": partial(network_breakdown, reports, titles=titles),
+        "energy": partial(energy_breakdown, reports, titles=titles),
+        **({"spread": partial(image_spread, reports, titles=titles)} if len(reports) <= MOST_REPORTS else {}),
+        "accuracy": partial(accuracy_against_bytes, reports, titles=titles),
         **rooflines,
     }
+
+
+def _roofline_names(reports: Sequence[str]) -> list[str]:
+    """File names: of a single report without its name, else with what of the name any file system takes."""
+    if len(reports) == 1:
+        return ["roofline"]
+    found: list[str] = []
+    for report in reports:
+        plain = re.sub(r"[^\w.]+", "-", report).strip("-.") or "run"
+        taken = [name.casefold() for name in found]
+        tries = (f"roofline-{plain}{f'-{number}' if number > 1 else ''}" for number in itertools.count(1))
+        found.append(next(name for name in tries if name.casefold() not in taken))
+    return found

@@ -26,8 +26,8 @@ TITLE_POINTS, TEXT_POINTS, TICK_POINTS, NAME_POINTS = 8.0, 7.0, 6.5, 6.0
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 SKY, YELLOW, BLACK, GREY = "#56B4E9", "#F0E442", "#000000", "#595959"
-LIGHT_GREY = "#BFBFBF"
-"""The palette of Okabe and Ito (2008), which colour-blind readers can tell apart, and two greys."""
+LIGHT_GREY, FAINT_GREY = "#BFBFBF", "#EEEEEE"
+"""The palette of Okabe and Ito (2008), which colour-blind readers can tell apart, and three greys."""
 
 OPERAND_COLOURS = {"ifm": BLUE, "kernel": ORANGE, "ofm": GREEN, "psum": VERMILLION, "metadata": PURPLE}
 OPERAND_NAMES = {"ifm": "IFM", "kernel": "kernel", "ofm": "OFM", "psum": "psum", "metadata": "metadata"}
@@ -46,6 +46,7 @@ _SETTINGS: Any = {
     "axes.titlelocation": "left",
     "grid.color": "#D9D9D9",
     "grid.linewidth": 0.5,
+    "hatch.linewidth": 0.7,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "xtick.major.size": 2.5,
@@ -76,10 +77,22 @@ def lighter(colour: str, share: float) -> str:
     return to_hex((red, green, blue))
 
 
-def report_look(colour: str, position: int) -> dict[str, Any]:
-    """Patch properties of a colour in the report at `position`: full, half as strong, almost an outline."""
-    face = lighter(colour, (0.0, 0.5, 0.88)[position])
-    return {"facecolor": face, "edgecolor": colour, "linewidth": 0.5 if position else 0.0}
+PALE = (0.0, 0.5, 0.88)
+"""How much white a colour is mixed with in the last report, in the one before, and in the one before that."""
+
+
+def report_look(colour: str, position: int, count: int) -> dict[str, Any]:
+    """Patch properties of a colour in the report at `position` of `count`.
+
+    The last one, which the figure is about, has it full; what it is held against is half as strong, and the first of
+    three almost an outline. The page uses the same code. Of more than three reports the first alone is pale.
+    """
+    behind = count - 1 - position
+    if count > len(PALE):
+        behind = 0 if position else 1
+    outlined = bool(behind) or colour == FAINT_GREY  # which paper would swallow
+    edge = GREY if colour == FAINT_GREY else colour
+    return {"facecolor": lighter(colour, PALE[behind]), "edgecolor": edge, "linewidth": 0.5 if outlined else 0.0}
 
 
 @lru_cache(maxsize=4096)
@@ -154,8 +167,8 @@ def per_batch(reports: Mapping[str, Report]) -> str:
     return f"per batch of {' or '.join(map(str, sizes))} images"
 
 
-def subject(reports: Mapping[str, Report]) -> str:
-    """What was simulated: "resnet50 on eyeriss, mean of 10 images"."""
+def subject(reports: Mapping[str, Report], *, means: bool = True) -> str:
+    """What was simulated: "resnet50 on eyeriss, mean of 10 images"; or ", 10 images" where it is not means."""
     traces = list(
         dict.fromkeys(
             f"{report.meta['trace']}{'' if report.meta['trace_has_maps'] else ' (shapes only: dense)'}"
@@ -166,8 +179,8 @@ def subject(reports: Mapping[str, Report]) -> str:
     runs = sorted({len(report.images) for report in reports.values()})
     batches = {int(report.meta["batch"]) for report in reports.values()}
     what = "images" if batches == {1} else "batches"
-    mean = f", mean of {' or '.join(map(str, runs))} {what}" if runs != [1] else ""
-    return f"{_listed(traces)} on {_listed(accelerators)}{mean}"
+    of = f", {'mean of ' if means else ''}{' or '.join(map(str, runs))} {what}" if runs != [1] else ""
+    return f"{_listed(traces)} on {_listed(accelerators)}{of}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -203,6 +216,10 @@ def wrapped(text: str, inches: float, points: float, weight: str = "normal") -> 
     return lines
 
 
+MOST_SWATCHES = 3
+"""Colours side by side in the legend entry of a report."""
+
+
 @dataclass(frozen=True)
 class Key:
     """A legend entry: a label and what stands before it, several drawings side by side where there are several."""
@@ -213,12 +230,13 @@ class Key:
 
 def colour_key(label: str, colour: str) -> Key:
     """The legend entry of one colour."""
-    return Key(label, (Patch(**report_look(colour, 0)),))
+    return Key(label, (Patch(**report_look(colour, 0, 1)),))
 
 
-def report_key(label: str, position: int) -> Key:
-    """The legend entry of the report at `position`: how it shows colours."""
-    return Key(label, tuple(Patch(**report_look(colour, position)) for colour in (BLUE, ORANGE, GREEN)))
+def report_key(label: str, position: int, count: int, colours: Sequence[str]) -> Key:
+    """The legend entry of the report at `position` of `count`: how it shows the figure's first colours."""
+    looks = (report_look(colour, position, count) for colour in colours[:MOST_SWATCHES])
+    return Key(label, tuple(Patch(**look) for look in looks))
 
 
 class Header:
@@ -227,15 +245,16 @@ class Header:
     MARGIN = 0.08
     KEY_INCHES, KEY_GAP, NEXT_KEY = 0.2, 0.06, 0.17
 
-    def __init__(self, width: float) -> None:
-        self.width = width
+    def __init__(self, width: float, *, titles: bool = True) -> None:
+        self.width, self.titles = width, titles
         self.height = self.MARGIN
         self._texts: list[tuple[str, float, float, str]] = []
         self._rows: list[tuple[list[Key], float, float]] = []
 
     def title(self, text: str) -> None:
-        """Adds a bold title, broken into as many lines as it needs."""
-        self._lines(text, TITLE_POINTS, "bold")
+        """Adds a bold title, broken into as many lines as it needs; nothing on a figure without titles."""
+        if self.titles:
+            self._lines(text, TITLE_POINTS, "bold")
 
     def note(self, text: str) -> None:
         """Adds plain text, broken into as many lines as it needs."""

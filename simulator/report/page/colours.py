@@ -3,9 +3,9 @@
 from simulator.report.figures.style import (
     BLACK,
     BLUE,
+    FAINT_GREY,
     GREEN,
     GREY,
-    LIGHT_GREY,
     ORANGE,
     PURPLE,
     SKY,
@@ -24,14 +24,13 @@ CLASSES = {
     YELLOW: "yellow",
     BLACK: "black",
     GREY: "grey",
-    LIGHT_GREY: "black pale",
     lighter(BLUE, 0.5): "blue pale",
     lighter(VERMILLION, 0.5): "vermillion pale",
     lighter(SKY, 0.6): "sky pale",
     lighter(PURPLE, 0.5): "purple pale",
     lighter(GREY, 0.5): "grey pale",
     lighter(BLACK, 0.75): "black pale",
-    lighter(GREY, 0.9): "grey faint",
+    FAINT_GREY: "grey faint",
 }
 """Classes of the style sheet: a colour, and for one that figures mix with white "pale", or "faint" for almost white."""
 

@@ -8,8 +8,9 @@ import { legend } from "./legend.js";
 import { drawTotals } from "./totals.js";
 import { dragging, zoomButtons, zoomKey } from "./zoom.js";
 
-const HEIGHT = 345;
-const MARGIN = { left: 58, right: 6, top: 10, bottom: 112 };
+const letters = Math.max(...data.short_names.map((name) => name.length));
+const MARGIN = { left: 58, right: 6, top: 10, bottom: 28 + 5.5 * letters }; // names are turned by 60 degrees
+const HEIGHT = 233 + MARGIN.bottom;
 const count = data.layers.length;
 
 const state = { figure: data.figures[0], hidden: new Set(), from: 0, to: count, at: -1, width: 0 };

@@ -81,11 +81,13 @@ function draw(chart) {
   nodes.push(svg("text", { x: (left + right) / 2, y: HEIGHT - 8, "text-anchor": "middle" }, "dense MACs per DRAM byte"),
     svg("text", { "text-anchor": "middle", transform: `translate(13,${(top + bottom) / 2}) rotate(-90)` }, "dense MACs per second"));
   const inside = svg("g", { "clip-path": "url(#plot)" });
+  const labels = roofs.map(({ bandwidth, peak }, index) => svg("text", { // no layer is faster than DRAM: this corner is free
+    class: "above", x: left + 8, y: top + 14 + 15 * index,
+  }, `Roof${roofs.length > 1 ? ` of ${runs[index].name}` : ""}: array ${quantity(peak, "MAC/s")}, DRAM ${quantity(bandwidth, "B/s")}`));
   for (const { bandwidth, peak } of roofs) {
     const [start, ridge, end] = [10 ** view.x0, peak / bandwidth, 10 ** view.x1];
     const corners = [[Math.min(start, ridge), Math.min(start, ridge) * bandwidth], [ridge, peak], [Math.max(end, ridge), peak]];
     inside.append(svg("polyline", { class: "roof", points: corners.map(([cx, cy]) => `${x(cx)},${y(cy)}`).join(" ") }));
-    nodes.push(svg("text", { x: right - 4, y: Math.max(top + 12, y(peak) - 6), "text-anchor": "end" }, `array ${quantity(peak, "MAC/s")}, DRAM ${quantity(bandwidth, "B/s")}`));
   }
   const longest = Math.max(...all.map((point) => point.cycles), 1);
   if (base) {
@@ -111,7 +113,7 @@ function draw(chart) {
     });
     inside.append(group);
   });
-  nodes.push(inside, svg("path", { class: "axis", d: `M${left},${top}V${bottom}H${right}` }));
+  nodes.push(inside, ...labels, svg("path", { class: "axis", d: `M${left},${top}V${bottom}H${right}` }));
   chart.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
   chart.setAttribute("height", HEIGHT);
   if (state.at >= 0) chart.setAttribute("aria-activedescendant", `point-${state.at}`);

@@ -14,14 +14,14 @@ const QUANTITIES = [
   ["DRAM traffic", (run) => run.images.dram_bytes, "B"],
   ["Energy", (run) => run.images.energy_pj, "pJ"],
 ];
-const colours = runs.length > 1 ? ["grey", "blue"] : ["blue"];
+const look = (run) => `blue${base && run === base ? " old" : ""}`; // the base is pale, as in all figures
 const state = { which: 0, hidden: new Set(), width: 0 };
 
 function draw(chart) {
   const { width } = state;
   if (!width) return;
   const [name, of, unit] = QUANTITIES[state.which];
-  const curves = runs.map((run, at) => ({ run, colour: colours[at], images: of(run).map((value, index) => [value, run.images.images[index]]).sort((a, b) => a[0] - b[0]) }))
+  const curves = runs.map((run) => ({ run, images: of(run).map((value, index) => [value, run.images.images[index]]).sort((a, b) => a[0] - b[0]) }))
     .filter(({ run }) => !state.hidden.has(run.name));
   const values = curves.flatMap((curve) => curve.images.map(([value]) => value));
   const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -39,11 +39,11 @@ function draw(chart) {
       svg("text", { class: "tick", x: x(tick), y: y(0) + 16, "text-anchor": "middle" }, quantity(Number(tick.toPrecision(6)), unit)));
   }
   nodes.push(svg("text", { x: width / 2, y: HEIGHT - 6, "text-anchor": "middle" }, `${name}: share of images that take at most so much`));
-  for (const { run, colour, images } of curves) {
+  for (const { run, images } of curves) {
     const corners = images.map(([value], at) => `${x(value)},${y(at / images.length)} ${x(value)},${y((at + 1) / images.length)}`);
-    nodes.push(svg("polyline", { class: `curve ${colour}`, stroke: "currentColor", points: corners.join(" ") }));
+    nodes.push(svg("polyline", { class: `curve ${look(run)}`, stroke: "currentColor", points: corners.join(" ") }));
     images.forEach(([value, image], at) => {
-      const dot = svg("circle", { class: `part ${colour}`, cx: x(value), cy: y((at + 1) / images.length), r: 5 });
+      const dot = svg("circle", { class: `part ${look(run)}`, cx: x(value), cy: y((at + 1) / images.length), r: 5 });
       const tell = (event) => showTip(base ? `${run.name}, image ${image}` : `image ${image}`, [[name, quantity(value, unit)]], { x: event.clientX, y: event.clientY });
       dot.addEventListener("pointermove", tell);
       dot.addEventListener("click", tell);
@@ -76,7 +76,7 @@ export function drawSpread() {
   }
   const chart = svg("svg", { class: "chart", id: "spread-chart", role: "img" });
   const select = el("select", { id: "spread-of", onchange: () => { state.which = select.selectedIndex; draw(chart); } }, QUANTITIES.map(([name]) => el("option", {}, name)));
-  const keep = base ? legend("Runs to show", runs.map((run, at) => ({ key: run.name, name: run.name, colour: colours[at] })), state.hidden, () => draw(chart)) : null;
+  const keep = base ? legend("Runs to show", runs.map((run) => ({ key: run.name, name: run.name, colour: "blue", old: run === base })), state.hidden, () => draw(chart)) : null;
   const body = el("div", {}, chart);
   section("spread").append(el("div", { class: "controls" }, el("label", { for: "spread-of" }, "Show"), select),
     el("figure", {}, keep, body, el("figcaption", {}, "Zeros depend on the image, and so does the cost: size for the right end.")),
