@@ -19,6 +19,7 @@ from simulator.trace.selection import selected_images
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from simulator.hardware.accelerator import Accelerator
     from simulator.report.report import Report
     from simulator.trace.trace import Trace
 
@@ -105,6 +106,9 @@ def simulate(
     if epsilon is not None and pruning != "dynamic":
         raise InputError("--epsilon belongs to --pruning dynamic")
     _check_out(out)
+    from simulator.hardware.load import load_accelerator
+    from simulator.hardware.sram_energy import energies_left_behind
+
     changes = parsed_overrides(overrides or [])
     found = find_trace(trace)
     chosen = None
@@ -129,13 +133,10 @@ def simulate(
         origin = _origin(trace, found)
         reports = {name: replace(report, meta={**report.meta, **origin}) for name, report in reports.items()}
         report = list(reports.values())[-1]
-        written = _write(reports, out, hardware, changes, figures=figures, titles=titles)
-    from simulator.hardware.load import load_accelerator
-    from simulator.hardware.sram_energy import energies_left_behind
-
+        accelerator = load_accelerator(hardware, changes)
+        written = _write(reports, out, accelerator, figures=figures, titles=titles)
     text = console(stderr=as_json)
-    left = energies_left_behind(load_accelerator(hardware, changes), changes)
-    _summarise(reports, found, text, energy_notes(left))
+    _summarise(reports, found, text, energy_notes(energies_left_behind(accelerator, changes)))
     text.print(f"\nWritten to {out}: {written}", soft_wrap=True)
     if timeline is not None:
         text.print(f"Written to {timeline}: the timeline of {_first_batch(report)}", soft_wrap=True)
@@ -210,13 +211,10 @@ def _workers(trace: "Trace", images: list[int] | None, batch: int) -> int:
     return max(1, min(available_cores(), batches // _BATCHES_PER_WORKER))
 
 
-def _write(
-    reports: "dict[str, Report]", out: Path, hardware: str, changes: dict[str, Any], *, figures: bool, titles: bool
-) -> str:
+def _write(reports: "dict[str, Report]", out: Path, accelerator: "Accelerator", *, figures: bool, titles: bool) -> str:
     """Writes everything, the run asked for into `out` itself; returns in words what was written."""
     from simulator.commands.report import PAGE
     from simulator.commands.settings import settings_yaml
-    from simulator.hardware.load import load_accelerator
     from simulator.report.save import TABLES, remove_report, save_report
     from simulator.trace.file import whole_file
 
@@ -234,7 +232,7 @@ def _write(
         what.append(f"without the earlier run's {PAGE}")
     save_report(report, out)
     with whole_file(out / ACCELERATOR_FILE) as temporary:
-        temporary.write_text(settings_yaml(load_accelerator(hardware, changes)), encoding="utf-8")
+        temporary.write_text(settings_yaml(accelerator), encoding="utf-8")
     if figures:
         from simulator.report.figures.save import FORMATS, NAMES, save_figures
 

@@ -110,7 +110,8 @@ def run(
     excluded = f", {summary.excluded} designs excluded by constraints" if summary.excluded else ""
     ended = f"{summary.points} points: {summary.done} done, {summary.failed} failed"
     text.print(f"{ended}; {summary.ran} of them ran now{excluded}")
-    text.print("".join(f"note: {note}\n" for note in energy_notes(summary.energies_left_behind)), end="")
+    for note in energy_notes(summary.energies_left_behind):
+        text.print(f"note: {note}")
     drawn = ""
     if figures and summary.done:
         from simulator.study.designs import done_results
@@ -202,7 +203,8 @@ def points(
     rows.add_row("pruning", ", ".join(plan.space.pruning))
     rows.add_row("designs", f"{len(designs):,} of {plan.space.size:,}, {plan.strategy.excluded:,} excluded")
     print_table(text, rows)
-    text.print("".join(f"note: {note}\n" for note in energy_notes(plan.energies_left_behind)), end="")
+    for note in energy_notes(plan.energies_left_behind):
+        text.print(f"note: {note}")
 
 
 def _choice(choice: Mapping[str, Any]) -> str:

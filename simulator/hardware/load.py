@@ -11,12 +11,9 @@ from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.dram import FLAT_KEYS
 from simulator.hardware.validation import did_you_mean, known_key, problems_text
-from simulator.hardware.yaml_file import YamlDocument, read_yaml
+from simulator.hardware.yaml_file import ENDINGS, YamlDocument, read_yaml
 from simulator.near_file import near_file
 from simulator.resources import shipped_folder
-
-ENDINGS = (".yaml", ".yml")
-"""Of accelerator files."""
 
 _TWO_SPELLINGS = {"buffering": "double_buffered", "double_buffered": "buffering"}
 """Keys that say the same."""

@@ -7,8 +7,12 @@ from typing import Any
 import yaml
 
 from simulator.errors import InputError
+from simulator.near_file import near_file
 
 KeyPath = tuple[str | int, ...]
+
+ENDINGS = (".yaml", ".yml")
+"""Of YAML files."""
 
 MAX_VALUES = 10_000
 """More values than this is no accelerator: a wrong file, or aliases that multiply."""
@@ -66,7 +70,8 @@ def _read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        near = near_file(path, ENDINGS) if isinstance(error, FileNotFoundError) else ""
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}){near}") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

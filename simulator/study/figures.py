@@ -35,10 +35,11 @@ from simulator.report.figures.style import (
     quiet_axes,
     text_inches,
     unit_for,
+    write_lines,
 )
 from simulator.study.designs import by_design, pareto_front
 from simulator.study.folder import About
-from simulator.study.front import design_lines, draw_front, numbered, write_lines, write_numbers
+from simulator.study.front import design_lines, draw_front, numbered, write_numbers
 from simulator.study.quantity import text
 from simulator.study.sensitivity import Effect, effects, settings_that_differ
 

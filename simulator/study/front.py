@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from simulator.report.figures.naming import PointNames
-from simulator.report.figures.style import BLACK, NAME_POINTS, line_inches, wrapped
+from simulator.report.figures.style import BLACK, NAME_POINTS, wrapped
 from simulator.study.quantity import text
 
 if TYPE_CHECKING:
@@ -76,14 +76,6 @@ def write_numbers(axes: Axes, places: Floats, others: Floats) -> None:
         if names.write(at, str(at + 1)) is None:
             look: dict[str, Any] = {"fontsize": NAME_POINTS, "ha": "left", "va": "bottom", "zorder": 4}
             axes.annotate(str(at + 1), (place[0], place[1]), (2, 2), textcoords="offset points", **look)
-
-
-def write_lines(figure: Figure, lines: Sequence[str], left: float, bottom: float) -> None:
-    """Writes lines of small text from `bottom` inches up, the last one there."""
-    width, height = figure.get_size_inches()
-    for at, line in enumerate(reversed(lines)):
-        place = left / width, (bottom + at * line_inches(NAME_POINTS)) / height
-        figure.text(*place, line, va="bottom", fontsize=NAME_POINTS)
 
 
 def _listed(settings: Mapping[str, str]) -> str:

@@ -8,12 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from simulator.errors import InputError
-from simulator.hardware.load import ENDINGS
 from simulator.hardware.section import Positive, Section, not_bool
 from simulator.hardware.units import shown
 from simulator.hardware.validation import did_you_mean, problems_text
 from simulator.hardware.yaml_file import YamlDocument, read_yaml
-from simulator.near_file import near_file
 from simulator.study.axes import Axis, axes_of
 from simulator.study.constraints import Constraint
 from simulator.study.constraints import parsed as parsed_constraint
@@ -173,10 +171,7 @@ class Study:
 
 def load_study(path: str | Path) -> Study:
     """The study of a file. Raises InputError that names file, line, key, what was found and what was expected."""
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such study file{near_file(path, ENDINGS)}")
-    document = read_yaml(path, "a study", "keys such as 'name:', 'traces:' and 'accelerators:'")
+    document = read_yaml(Path(path), "a study", "keys such as 'name:', 'traces:' and 'accelerators:'")
     try:
         section = StudySection.model_validate(document.data)
     except ValidationError as error:

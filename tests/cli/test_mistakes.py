@@ -109,11 +109,12 @@ def test_a_file_that_lies_there_is_suggested(
         assert run("trace", "show", given).mistake().endswith(f"; did you mean {meant}, which lies there?")
     for given, meant in (("mynpu", "mynpu.yaml"), ("mynpu.yml", "mynpu.yaml"), ("eyeris", "eyeris.yml")):
         assert simulate(hardware=given).endswith(f"; did you mean {meant}, which lies there?")
+    missing = "No such file or directory"
     for command in (("study", "points"), ("study", "run", "--out", "study")):
         for given in ("sweep.yml", "sweep"):
             found = run(*command, given).mistake()
-            assert found == f"{given}: no such study file; did you mean sweep.yaml, which lies there?"
-    assert run("study", "points", "other.yml").mistake() == "other.yml: no such study file"
+            assert found == f"{given}: cannot be read ({missing}); did you mean sweep.yaml, which lies there?"
+    assert run("study", "points", "other.yml").mistake() == f"other.yml: cannot be read ({missing})"
 
 
 def test_truncated_and_foreign_traces(simulate: Callable[..., str], trace_file: Path, tmp_path: Path) -> None:

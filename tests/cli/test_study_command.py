@@ -73,6 +73,6 @@ def test_a_study_from_its_file_to_its_tables(run: Run, study: Path, monkeypatch:
         (["export", out, "--out", "x.xls"], "expected a file that ends in .csv, .json, .parquet"),
         (["show", study.parent], "no study here"),
         (["run", study, "--out", out, "--workers", 1, "--scheduler", "tcp://x"], "expected one of them, found both"),
-        (["run", study.parent / "none.yaml", "--out", out], "none.yaml: no such study file"),
+        (["run", study.parent / "none.yaml", "--out", out], "none.yaml: cannot be read"),
     ]:
         assert message in run("study", *arguments).mistake()

@@ -8,29 +8,19 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-import simulator
 from simulator.report.figures import array_breakdown, bandwidth_breakdown, energy_breakdown, network_breakdown
+from simulator.report.figures.per_layer import ARRAY_PARTS
 from simulator.report.figures.style import PALE, report_look
 from simulator.report.figures.totals import COMPONENTS
 from simulator.report.report import Report
 
 
-@pytest.fixture(scope="module")
-def reports() -> dict[str, Report]:
-    """A pruned run and its baseline, which comes first."""
-    trace = simulator.load_trace("tinynet")
-    return {
-        name: simulator.simulate(trace, "eyeriss", images=[0], pruning=pruning)
-        for name, pruning in (("baseline", None), ("pruned", "dynamic"))
-    }
-
-
 @pytest.mark.parametrize("draw", [bandwidth_breakdown, array_breakdown, network_breakdown, energy_breakdown])
 def test_the_baseline_is_paler_than_the_run(
-    draw: Callable[[Mapping[str, Report]], Figure], reports: dict[str, Report]
+    draw: Callable[[Mapping[str, Report]], Figure], mobilenet: dict[str, Report]
 ) -> None:
     found: dict[tuple[str, str], float] = {}
-    for axes in draw(reports).axes:
+    for axes in draw(mobilenet).axes:
         for container in axes.containers:
             name, _, part = str(container.get_label()).partition(": ")
             for patch in container:
@@ -57,15 +47,16 @@ def test_no_component_of_energy_looks_like_the_baseline_of_another_one() -> None
 
 def test_unused_cycles_do_not_look_like_zeros_of_either_run() -> None:
     """Both are greys: far apart, and the lighter one has an outline."""
-    unused, zeros = "#EEEEEE", "#595959"
+    colours = {part.key: part.colour for part in ARRAY_PARTS}
+    unused, zeros = colours["array_unused_cycles"], colours["array_ineffectual_cycles"]
     looks = [report_look(colour, at, 2) for colour in (unused, zeros) for at in (0, 1)]
     light = [to_rgb(look["facecolor"])[0] for look in looks]
     assert min(light[:2]) - max(light[2:]) > 0.2
     assert all(look["linewidth"] and look["edgecolor"] != unused for look in looks[:2])
 
 
-def test_runs_are_shown_in_colours_of_the_figure(reports: dict[str, Report]) -> None:
-    figure = array_breakdown(reports)
+def test_runs_are_shown_in_colours_of_the_figure(mobilenet: dict[str, Report]) -> None:
+    figure = array_breakdown(mobilenet)
     drawn = {to_hex(bar.get_facecolor()) for axes in figure.axes for bar in axes.patches}
     keys = [
         to_hex(patch.get_facecolor())
@@ -77,12 +68,12 @@ def test_runs_are_shown_in_colours_of_the_figure(reports: dict[str, Report]) -> 
     assert set(keys) <= drawn
 
 
-def test_what_is_nothing_of_every_bar_is_in_no_legend(reports: dict[str, Report]) -> None:
-    figure = energy_breakdown(reports)
+def test_what_is_nothing_of_every_bar_is_in_no_legend(mobilenet: dict[str, Report]) -> None:
+    figure = energy_breakdown(mobilenet)
     named = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
     for component, section in COMPONENTS.items():
         shares = []
-        for report in reports.values():
+        for report in mobilenet.values():
             energies = report.energy_by_component()
             shares.append(energies.get(component, 0.0) / energies.sum())
         assert (section.name in named) == (max(shares) >= 0.001), component

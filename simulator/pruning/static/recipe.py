@@ -11,8 +11,8 @@ class Recipe:
 
     label_smoothing: as in the cross entropy's definition, 0 for none. clip_norm: what the norm of all gradients is cut
     down to (Pascanu, Mikolov and Bengio, ICML 2013), infinite for never: without batch norms to hold them, the first
-    steps after a deep cut would throw a network off. Gradients of such networks are five times as long, so that the
-    default rate moves them as a fifth of it would without clipping.
+    steps after a deep cut would throw a network off. The default rate is meant for clipped
+    gradients (docs/static-pruning.md).
     """
 
     epochs: int = 1

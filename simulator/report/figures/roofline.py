@@ -30,6 +30,7 @@ from simulator.report.figures.style import (
     text_inches,
     with_unit,
     wrapped,
+    write_lines,
 )
 from simulator.report.report import Report
 
@@ -95,9 +96,7 @@ def roofline(report: Report, *, titles: bool = True) -> Figure:
         header.draw(figure)
         width = COLUMN_WIDTH - LEFT - RIGHT
         axes = figure.add_axes((LEFT / COLUMN_WIDTH, below / height, width / COLUMN_WIDTH, AXES_INCHES / height))
-        for line, text in enumerate(reversed(notes)):
-            bottom = 0.04 + line * line_inches(NAME_POINTS)
-            figure.text(Header.MARGIN / COLUMN_WIDTH, bottom / height, text, va="bottom", fontsize=NAME_POINTS)
+        write_lines(figure, notes, Header.MARGIN, 0.04)
         _draw_axes(axes, points, bandwidth, peak)
         taken = _draw_roofs(axes, bandwidth, peak)
         by_size = np.argsort(-points.areas, kind="stable")

@@ -205,6 +205,14 @@ def cut_to_width(text: str, inches: float, points: float = TEXT_POINTS, weight: 
     return f"{text[:fits].rstrip()}…"
 
 
+def write_lines(figure: Figure, lines: Sequence[str], left: float, bottom: float) -> None:
+    """Writes lines of small text from `bottom` inches up, the last one there."""
+    width, height = figure.get_size_inches()
+    for at, line in enumerate(reversed(lines)):
+        place = left / width, (bottom + at * line_inches(NAME_POINTS)) / height
+        figure.text(*place, line, va="bottom", fontsize=NAME_POINTS)
+
+
 def wrapped(text: str, inches: float, points: float, weight: str = "normal") -> list[str]:
     """The text in lines no wider than `inches`, broken at spaces."""
     lines: list[str] = []
