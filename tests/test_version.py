@@ -29,6 +29,7 @@ DECIDE_NOTHING = (
     "near_file.py",
     "resources.py",
     "version.py",
+    "whole_file.py",
     "report/__init__.py",
     "study/__init__.py",
 )

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from simulator.errors import InputError
+from simulator.whole_file import check_writable
 
 NetworkArgument = Annotated[
     str,
@@ -73,7 +74,6 @@ def output_folder(folder: Path) -> Iterator[None]:
 
     Raises InputError when it cannot be written.
     """
-    from simulator.trace.file import check_writable
 
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     check_writable(folder)

@@ -8,6 +8,7 @@ import typer
 from simulator.commands.arguments import output_folder, parsed_overrides
 from simulator.commands.terminal import console, print_json, print_table, progress, table
 from simulator.errors import InputError
+from simulator.whole_file import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +119,6 @@ def _summarise(found: "CrossCheck", text: "Console") -> None:
 def _write(found: "CrossCheck", out: Path, subject: str) -> None:
     from simulator.measure.figure import scatter
     from simulator.report.figures.style import publication_style
-    from simulator.trace.file import whole_file
 
     with output_folder(out):
         for name in ("layers", "networks", "reductions"):

@@ -10,7 +10,7 @@ import typer
 from simulator.commands.arguments import output_folder
 from simulator.commands.terminal import console, print_json, print_table, printable, progress, table
 from simulator.errors import InputError
-from simulator.trace.file import whole_file
+from simulator.whole_file import whole_file
 
 if TYPE_CHECKING:
     from simulator.dram.reference import ComparedRow, Errors

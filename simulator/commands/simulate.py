@@ -15,6 +15,7 @@ from simulator.commands.trace import accuracy_text
 from simulator.errors import InputError
 from simulator.trace.find import find_trace
 from simulator.trace.selection import selected_images
+from simulator.whole_file import whole_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -216,7 +217,6 @@ def _write(reports: "dict[str, Report]", out: Path, accelerator: "Accelerator", 
     from simulator.commands.report import PAGE
     from simulator.commands.settings import settings_yaml
     from simulator.report.save import TABLES, remove_report, save_report
-    from simulator.trace.file import whole_file
 
     *baseline, report = reports.values()
     what = ["report.json", f"{len(TABLES)} tables (.parquet)", ACCELERATOR_FILE]

@@ -12,6 +12,7 @@ from simulator.commands.terminal import console, print_json, print_table, printa
 from simulator.errors import InputError
 from simulator.trace.find import find_trace
 from simulator.trace.selection import selected_images
+from simulator.whole_file import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,6 @@ def _write(
     found: object, rows: "pd.DataFrame", images: list[int], operand: str, tile: tuple[int, int], out: Path
 ) -> str:
     from simulator.sparsity.figures import save_sparsity_figures
-    from simulator.trace.file import whole_file
 
     with whole_file(out / "sparsity.parquet") as temporary:
         rows.to_parquet(temporary, index=False)

@@ -22,6 +22,7 @@ from simulator.commands.terminal import (
     table,
 )
 from simulator.errors import InputError
+from simulator.whole_file import whole_file
 
 if TYPE_CHECKING:
     from simulator.study.folder import About
@@ -371,7 +372,6 @@ def export(
       fmapsim study export study --out results.csv
     """
     from simulator.study.folder import results
-    from simulator.trace.file import whole_file
 
     table_of = results(folder)
     writers: dict[str, Any] = {

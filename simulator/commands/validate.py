@@ -1,7 +1,6 @@
 """`fmapsim validate`: published and measured numbers beside the simulated ones."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 
 from simulator.commands.terminal import console, print_json, print_table, progress, table
 from simulator.errors import InputError
+from simulator.whole_file import whole_file
 
 
 def validate(
@@ -39,7 +39,8 @@ def validate(
     with progress("validating", "references") as advance:
         rows = rows_of(names or (), advance)
     if markdown is not None:
-        replace_text(markdown, page(rows))
+        with whole_file(markdown) as temporary:
+            temporary.write_text(page(rows), encoding="utf-8")
     if as_json:
         print_json([row.to_json() for row in rows])
         return
@@ -59,11 +60,3 @@ def check_writable(path: Path) -> None:
         raise InputError(
             f"{path}: cannot be written; expected a file name in a folder that exists and can be written to"
         )
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".writing-", delete=False) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)

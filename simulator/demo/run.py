@@ -20,8 +20,8 @@ from simulator.report.figures import save_figures
 from simulator.report.page import save_page
 from simulator.report.report import Report
 from simulator.report.save import save_report
-from simulator.trace.file import check_writable
 from simulator.trace.trace import Trace
+from simulator.whole_file import check_writable
 
 ACCELERATORS = ("eyeriss", "edge-npu")
 EPSILONS = (0.2, 0.3, 0.4)

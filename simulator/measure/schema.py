@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from simulator.errors import InputError
+from simulator.whole_file import whole_file
 
 FORMAT: Literal[1] = 1
 
@@ -162,11 +163,10 @@ class Measurement(Record):
 
 
 def write_measurement(measurement: Measurement, path: Path) -> None:
-    """Writes the file, whole or not at all."""
+    """Writes the file, whole or not at all. Raises InputError when its folder cannot be written."""
     text = json.dumps(measurement.model_dump(mode="json", exclude_defaults=True) | {"format": FORMAT}, indent=1)
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_measurement(path: str | Path) -> Measurement:

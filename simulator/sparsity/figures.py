@@ -30,8 +30,8 @@ from simulator.report.figures.style import (
     text_inches,
 )
 from simulator.sparsity.table import Operand, map_codecs
-from simulator.trace.file import whole_file
 from simulator.trace.trace import Trace
+from simulator.whole_file import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd

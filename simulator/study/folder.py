@@ -22,8 +22,8 @@ from simulator.study.points import Point
 from simulator.study.space import Space
 from simulator.study.store import JOURNALS, journals, outcomes
 from simulator.study.study_file import Study
-from simulator.trace.file import whole_file
 from simulator.version import revision
+from simulator.whole_file import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd

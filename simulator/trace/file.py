@@ -8,7 +8,6 @@ bytes follow each other under their key, `ends/KEY` (uint64) says where each pie
 gives the shapes.
 """
 
-import contextlib
 import json
 import math
 import os
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from simulator.errors import InputError
+from simulator.whole_file import whole_file
 
 FORMAT_VERSION = 1
 SUFFIX = ".trace.safetensors"
@@ -256,36 +256,3 @@ def _copy(source: Any, target: Any, size: int) -> None:
         chunk = source.read(min(size, 1 << 22))
         target.write(chunk)
         size -= len(chunk)
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Any:
-    """Yields a temporary path in `path`'s folder that becomes `path` when the block succeeds and is removed otherwise.
-
-    Raises InputError when the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"{path.parent}: cannot be written ({error.strerror})") from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def check_writable(folder: Path) -> None:
-    """Raises InputError when files cannot be created in `folder` (which is made when missing)."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None

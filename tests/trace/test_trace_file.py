@@ -12,10 +12,11 @@ import pytest
 from builders import chain, with_random_maps
 
 from simulator.errors import InputError
-from simulator.trace.file import FileArrays, TraceSpool, whole_file
+from simulator.trace.file import FileArrays, TraceSpool
 from simulator.trace.records import Accuracy, Layer, RecordedPruning
 from simulator.trace.shapes import conv_layer, linear_layer
 from simulator.trace.trace import Trace, load_trace, network_trace
+from simulator.whole_file import whole_file
 
 
 def small_trace() -> Trace:

@@ -6,13 +6,13 @@ each channel), `means` (by layer one number per channel, empty where flagged map
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError
+from simulator.whole_file import whole_file
 
 VERSION_KEY = "fmapsim_epsilons"
 VERSION = 1
@@ -32,14 +32,10 @@ class CalibratedEpsilons:
     results: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Writes the file whole or not at all. Raises OSError."""
+        """Writes the file whole or not at all. Raises InputError when its folder cannot be written."""
         text = json.dumps({VERSION_KEY: VERSION, **vars(self)}, indent=1)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
+        with whole_file(path) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def is_calibrated(content: object) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from simulator.errors import InputError
 from simulator.extract.node_list import NodeListNetwork
 from simulator.extract.resized import METADATA_KEY, pruned_metadata
-from simulator.trace.file import whole_file
+from simulator.whole_file import whole_file
 
 
 def checked_out(out: Path) -> Path:

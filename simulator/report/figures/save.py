@@ -17,7 +17,7 @@ from simulator.report.figures.spread import image_spread
 from simulator.report.figures.style import NothingToDrawError, check_reports, publication_style
 from simulator.report.figures.totals import energy_breakdown, network_breakdown
 from simulator.report.report import Report
-from simulator.trace.file import whole_file
+from simulator.whole_file import whole_file
 
 FORMATS = ("png", "svg", "pdf")
 """What `save_figures` writes: text stays text in SVG, and PDF embeds its fonts."""

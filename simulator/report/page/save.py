@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simulator.report.page.data import page_data
 from simulator.report.report import Report
-from simulator.trace.file import whole_file
+from simulator.whole_file import whole_file
 
 _ASSETS = Path(__file__).parent / "assets"
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([a-z_]+\.js)";\n', re.M)

@@ -7,7 +7,7 @@ from typing import Any
 
 from simulator.machine.recording import LayerRecord
 from simulator.report.timeline.events import trace_events
-from simulator.trace.file import whole_file
+from simulator.whole_file import whole_file
 
 KEPT = ("fmapsim", "trace", "accelerator", "overrides", "batch", "pruning", "clock_hz")
 
