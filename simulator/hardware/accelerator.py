@@ -121,18 +121,18 @@ class Accelerator(Section):
     array: Array
     buffers: Buffers
     dram: Dram
-    dma: Dma = Dma()
-    layout: Annotated[Layout, NameOrSection()] = Layout()
-    mapping: Mapping = Mapping()
-    compression: Compression = Compression()
-    pruning: PruningUnit = PruningUnit()
-    post_processing: PostProcessing = PostProcessing()
-    on_chip: OnChip = OnChip()
+    dma: Dma = Dma.unchecked()
+    layout: Annotated[Layout, NameOrSection()] = Layout.unchecked()
+    mapping: Mapping = Mapping.unchecked()
+    compression: Compression = Compression.unchecked()
+    pruning: PruningUnit = PruningUnit.unchecked()
+    post_processing: PostProcessing = PostProcessing.unchecked()
+    on_chip: OnChip = OnChip.unchecked()
     layer_overhead: Picoseconds = Field(default=0, validate_default=False)
     run_overhead: Picoseconds = Field(default=0, validate_default=False)
     rearranging: BytesPerSecond | None = None
     fully_connected_batch: Positive = 1
-    precision: Precision = Precision()
+    precision: Precision = Precision.unchecked()
     energy: Energy
 
     @property

@@ -83,7 +83,7 @@ class WordRates(Section):
 class Delivery(Section):
     """The buses between buffers and array, for `dataflow: row_stationary`. words: per cycle, of the operand's width."""
 
-    words: WordRates = WordRates()
+    words: WordRates = WordRates.unchecked()
 
 
 class Block(Section):
@@ -146,7 +146,7 @@ class Array(Section):
     blocks: tuple[Block, ...] = ()
     efficiency: Share = 1.0
     depthwise_efficiency: Share | None = None
-    zeros: Zeros = Zeros()
+    zeros: Zeros = Zeros.unchecked()
     skipping: Skipping | None = None
 
     @property

@@ -117,5 +117,5 @@ class CodecOrSection:
 class Compression(Section):
     """How tensors are stored in DRAM: each a codec's name, or a section (docs/compression.md)."""
 
-    feature_map: Annotated[FeatureMapCompression, CodecOrSection()] = FeatureMapCompression()
-    kernel: Annotated[KernelCompression, CodecOrSection()] = KernelCompression()
+    feature_map: Annotated[FeatureMapCompression, CodecOrSection()] = FeatureMapCompression.unchecked()
+    kernel: Annotated[KernelCompression, CodecOrSection()] = KernelCompression.unchecked()

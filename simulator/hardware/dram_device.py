@@ -128,7 +128,7 @@ class DramDevice(Section):
     description: str
     organisation: Organisation
     timing: DramTiming
-    commands: Commands = Commands()
+    commands: Commands = Commands.unchecked()
     mapping: str = "hybrid"
     energy: DramEnergy
 
@@ -168,9 +168,9 @@ class Controller(Section):
 
 CONTROLLERS: dict[str, Controller] = {
     # CMU-SAFARI/ramulator2: buffers of 32 entries, watermarks 0.8 and 0.2 of them
-    "ramulator2": Controller(queues="shared", write_high=25, write_low=7),
+    "ramulator2": Controller.unchecked(queues="shared", write_high=25, write_low=7),
     # umd-memsys/DRAMsim3: 32 transactions each way, 8 commands per bank, 4 hits before a row may be taken away
-    "dramsim3": Controller(queues="banked", bank_queue=8, write_high=32, write_low=8, hit_limit=4),
+    "dramsim3": Controller.unchecked(queues="banked", bank_queue=8, write_high=32, write_low=8, hit_limit=4),
 }
 """The controllers of the two simulators that the model is held against, by name."""
 

@@ -1,6 +1,6 @@
 """What all sections of an accelerator file have in common."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -32,6 +32,12 @@ class Section(BaseModel):
     def spelled_out(cls, value: object) -> object:
         """The mapping that a short form of this section stands for; sections without a short form give it back."""
         return value
+
+    @classmethod
+    def unchecked(cls, **values: Any) -> Self:
+        """A section of `values` and defaults that are known to be right. Takes no time to build what would check them,
+        which is most of what a module full of defaults takes to import."""
+        return cls.model_construct(**values)
 
     def written_fields(self) -> tuple[str, ...]:
         """The keys with which a file says what this section says."""

@@ -59,11 +59,11 @@ class Bus:
         """
         if not duration_ps:
             return False
-        asking, size = self._streams[stream], _PARTS * duration_ps
-        asking.queue.append((size, then))
-        if len(asking.queue) == 1:
-            self._advance()
-            asking.begin(self._served)
+        asking = self._streams[stream]
+        queue = asking.queue
+        queue.append((_PARTS * duration_ps, then))
+        if len(queue) == 1:
+            asking.begin(self._served_now())
             self._at_work.append(asking)
             if not self._waking:
                 self._plan()
@@ -74,43 +74,48 @@ class Bus:
         return None
 
     def mark(self) -> Sequence[int]:
-        """How much the bus has served each stream until now; for `since`."""
-        self._advance()
-        served = self._served
+        """How much the bus has served each stream until now; for `served_ps`."""
+        served = self._served_now()
         return [
-            stream.done + (min(served, stream.end) - stream.began) if stream.queue else stream.done
+            stream.before + (served if served < stream.end else stream.end) if stream.queue else stream.done
             for stream in self._each
         ]
 
-    def since(self, mark: Sequence[int]) -> list[int]:
-        """Whole picoseconds for which the bus has served each of STREAMS since `mark`."""
-        return [(until - before) // _PARTS for until, before in zip(self.mark(), mark, strict=True)]
+    def served_ps(self, before: Ints, after: Ints) -> Ints:
+        """Whole picoseconds for which the bus has served each of STREAMS between two marks, or many."""
+        return (after - before) // _PARTS
 
-    def _advance(self) -> None:
+    def _served_now(self) -> int:
         """Serves the streams up to now. What ends now is left to the bus's own turn at this instant."""
         now = int(self._env.now)
-        if self._at_work:
-            self._served += (now - self._updated_ps) * _PARTS // len(self._at_work)
-        self._updated_ps = now
+        if now != self._updated_ps:
+            if at_work := self._at_work:
+                self._served += (now - self._updated_ps) * _PARTS // len(at_work)
+            self._updated_ps = now
+        return self._served
 
     def _plan(self) -> None:
         """Looks again when the next request ends. Where more streams delay that, the look planned before is in vain."""
-        least = min([stream.end for stream in self._at_work]) - self._served
-        due_ps = self._updated_ps - (-least * len(self._at_work) // _PARTS)
+        at_work = self._at_work
+        end = at_work[0].end
+        for stream in at_work:
+            if stream.end < end:
+                end = stream.end
+        after_ps = -((self._served - end) * len(at_work) // _PARTS)
+        due_ps = self._updated_ps + after_ps
         if self._next is None or due_ps < self._due_ps:
             self._due_ps = due_ps
-            self._next = Alarm(self._env, due_ps - self._updated_ps, self._wake)
+            self._next = Alarm(self._env, after_ps, self._wake)
 
     def _wake(self, alarm: simpy.Event) -> None:
         if alarm is not self._next:
             return
         at_work = self._at_work
-        self._served += (self._due_ps - self._updated_ps) * _PARTS // len(at_work)
-        self._updated_ps = self._due_ps
-        served = self._served
-        if ended := [stream for stream in at_work if stream.end <= served]:
+        served = self._served + (self._due_ps - self._updated_ps) * _PARTS // len(at_work)
+        self._served, self._updated_ps = served, self._due_ps
+        told = [stream.finish(served) for stream in at_work if stream.end <= served]
+        if told:
             self._waking = True  # what goes on may ask for more, which is planned for below
-            told = [stream.finish(served) for stream in ended]
             self._at_work = [stream for stream in at_work if stream.queue]
             for then in told:
                 then(None)
@@ -121,20 +126,21 @@ class Bus:
 
 
 class _Stream:
-    """Requests of one stream, each with what it takes, the first of them under way from `began` to `end`.
+    """Requests of one stream, each with what it takes, the first of them under way until `end`.
 
-    done: what those before took.
+    done: what those before took; before: that, less what the bus had served when the first began.
     """
 
-    __slots__ = ("began", "done", "end", "queue")
+    __slots__ = ("before", "done", "end", "queue")
 
     def __init__(self) -> None:
         self.queue: deque[tuple[int, Go]] = deque()
-        self.done = self.began = self.end = 0
+        self.done = self.before = self.end = 0
 
     def begin(self, served: int) -> None:
         """The first request is under way."""
-        self.began, self.end = served, served + self.queue[0][0]
+        self.before = self.done - served
+        self.end = served + self.queue[0][0]
 
     def finish(self, served: int) -> Go:
         """The first request has ended, the next is under way. Returns whom to tell."""

@@ -91,9 +91,9 @@ class MemoryPort:
         bursts = [old + share * (new - old) for old, new in zip(before.admitted, ahead.admitted, strict=True)]
         return [round(bursts[self._number[stream]] * self._burst_ps) for stream in STREAMS]
 
-    def since(self, mark: Sequence[int]) -> list[int]:
-        """Whole picoseconds for which the pins have moved data of each of STREAMS since `mark`."""
-        return [until - before for until, before in zip(self.mark(), mark, strict=True)]
+    def served_ps(self, before: Ints, after: Ints) -> Ints:
+        """Whole picoseconds for which the pins have moved data of each of STREAMS between two marks, or many."""
+        return after - before
 
     def use(self, *, drained: bool) -> DramUse | None:
         """What the memory system has done since the last call; `drained`: with all writes that still wait.

@@ -15,12 +15,13 @@ import simpy
 from simulator.hardware.buffer import Space
 from simulator.hardware.section import Operand
 from simulator.machine.burst_runs import BurstRuns
-from simulator.machine.dram_port import STREAMS, Port
+from simulator.machine.dram_port import Port
 from simulator.machine.dram_use import DramUse
 from simulator.machine.early_kernels import EarlyKernels, KernelPrefetch
 from simulator.machine.loader import Loader, Moved, OperandStream, Requests, no_tiles, runs_of
 from simulator.machine.occupancy import Occupancy
 from simulator.machine.task import Alarm, Slots, Steps, Task
+from simulator.machine.waits import Waits
 from simulator.machine.watch import LayerWatch
 
 __all__ = ["LayerTiming", "LayerWork", "OperandStream", "OutputStream", "run_layer"]
@@ -207,13 +208,12 @@ class _Array(Task):
         watch: LayerWatch | None,
     ) -> None:
         self.finished = env.event()
-        self._env, self._dram, self._watch = env, dram, watch
+        self._env, self._watch, self._waits = env, watch, Waits(env, dram)
         self._restoring: Requests = dram if watch is None else watch.restoring
         self._work, self._loaders, self._writer, self._timing = work, loaders, writer, timing
-        timing.waits_ps = dict.fromkeys(STREAMS, 0)
 
     def _run(self) -> Steps:
-        go, env, mark, charge = self.go, self._env, self._dram.mark, self._charge
+        go, env, waits = self.go, self._env, self._waits
         output, writer, work = self._work.output, self._writer, self._work
         free, enter, full = writer.free, writer.enter, writer.full
         loaders = list(self._loaders.values())
@@ -230,23 +230,23 @@ class _Array(Task):
         for duration, opens, closes, needed, before, after in steps:
             if opens:
                 if not free.take(go):
-                    since, served = env.now, mark()
+                    waits.begin()
                     yield
-                    charge("ofm", since, served)
+                    waits.end("ofm")
                 enter()
                 if writer.began is not None:
                     writer.began.append(int(env.now))
                 number, restore = next(restores)
                 runs = runs_of(output.restore_runs, number)
                 if (restore or runs) and self._restoring.start("psum", restore, runs, go):
-                    since, served = env.now, mark()
+                    waits.begin()
                     yield
-                    charge("psum", since, served)
+                    waits.end("psum")
             for loader in needed:
                 if not loader.ready.take(go):
-                    since, served = env.now, mark()
+                    waits.begin()
                     yield
-                    charge(loader.name, since, served)
+                    waits.end(loader.name)
             if before:
                 _release(before)
             if duration:
@@ -257,27 +257,9 @@ class _Array(Task):
             if closes:
                 full.give()
         self._timing.array_busy_ps = sum(work.step_ps.tolist())
+        self._timing.waits_ps = waits.charged_ps(self._watch)
         self.finished.succeed()
         yield
-
-    def _charge(self, cause: str, since: float, served: Sequence[int]) -> None:
-        """Adds a wait to `waits_ps`: what the bus has served meanwhile, the rest to `cause`."""
-        waited = rest = int(self._env.now - since)
-        if not waited:
-            return
-        waits, watch = self._timing.waits_ps, self._watch
-        shares = self._dram.since(served)
-        moved = sum(shares)
-        for stream, share in zip(STREAMS, shares, strict=True):
-            if share:
-                charged = share if moved <= waited else share * waited // moved
-                waits[stream] += charged
-                rest -= charged
-                if watch is not None:
-                    watch.waited(stream, int(since), charged)
-        waits[cause] += rest
-        if watch is not None:
-            watch.waited(cause, int(since), rest)
 
 
 def _at_each_step(loaders: Sequence[Loader], marked: Sequence[Bools]) -> list[tuple[Loader, ...]]:

@@ -41,10 +41,11 @@ class Task(ABC):
 class Alarm(simpy.Event):
     """Calls `then` after a delay: a SimPy timeout with one callback from the start."""
 
+    _ok, _value = True, None
+
     def __init__(self, env: simpy.Environment, delay_ps: int, then: Go) -> None:
         self.env = env
         self.callbacks = [then]
-        self._ok, self._value = True, None
         env.schedule(self, delay=delay_ps)
 
 

@@ -41,7 +41,7 @@ AS_FAST = 1.001
 EQUAL = 1 + 1e-9
 """Candidates that differ by rounding alone."""
 
-NOTHING_FIXED = FixedTiles()
+NOTHING_FIXED = FixedTiles.unchecked()
 
 
 @lru_cache(maxsize=4096)

@@ -1,8 +1,10 @@
 """The bus that streams share evenly, against one that is played picosecond by picosecond."""
 
 from collections import deque
+from collections.abc import Sequence
 from fractions import Fraction
 
+import numpy as np
 import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,6 +40,11 @@ def played(asked: Asked) -> tuple[list[int], dict[str, Fraction], Fraction]:
                 ends[number] = now
 
 
+def served_since(bus: Bus, mark: Sequence[int]) -> list[int]:
+    served: list[int] = bus.served_ps(np.array(mark), np.array(bus.mark())).tolist()
+    return served
+
+
 def simulated(asked: Asked) -> tuple[list[int], list[int], int]:
     env = simpy.Environment()
     bus = Bus(env)
@@ -51,7 +58,7 @@ def simulated(asked: Asked) -> tuple[list[int], list[int], int]:
     for number, (at, _, _) in enumerate(asked):
         Alarm(env, at, lambda _, number=number: ask(number))
     env.run()
-    return ends, bus.since(before), bus.busy_ps
+    return ends, served_since(bus, before), bus.busy_ps
 
 
 requests = st.lists(
@@ -82,7 +89,7 @@ def test_what_has_been_served_is_known_while_requests_are_under_way() -> None:
     for stream, duration in (("ifm", 100), ("kernel", 10), ("ofm", 100)):
         bus.start(stream, duration, None, lambda _: None)
     env.run(until=30)  # three share until the kernel's 10 ps are through
-    assert bus.since([0] * len(STREAMS)) == [10, 10, 0, 10]
+    assert served_since(bus, [0] * len(STREAMS)) == [10, 10, 0, 10]
     env.run(until=50)
-    assert bus.since([0] * len(STREAMS)) == [20, 10, 0, 20]
+    assert served_since(bus, [0] * len(STREAMS)) == [20, 10, 0, 20]
     assert bus.busy_ps == 50
