@@ -1,11 +1,13 @@
 """The layers of a network one after another, on one DRAM."""
 
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import simpy
 
+from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.section import Operand
 from simulator.machine.batch import Batch
 from simulator.machine.dram_port import dram_port
@@ -19,6 +21,15 @@ from simulator.machine.tile_room import tile_room
 from simulator.machine.watch import LayerWatch
 from simulator.mapping.plan import Schedule
 from simulator.mapping.schedule import LayerSchedule
+
+
+@dataclass(frozen=True)
+class _KernelRoom:
+    """Bytes that the other operands' tiles, and feature maps that stay, leave to kernels while a layer runs, and what
+    its own kernel tiles take at most."""
+
+    left_bytes: int
+    own_bytes: int
 
 
 class LayerSequence:
@@ -36,6 +47,7 @@ class LayerSequence:
         self._prepared: dict[int, PreparedLayer] = {}
         self._early: dict[int, EarlyKernels] = {}
         self._repeated: dict[int, Batch] = {}
+        self._room: dict[int, _KernelRoom] = {}
         self._record = record
         self._watches: dict[int, LayerWatch] = {}
         self.records: list[LayerRecord] = []
@@ -110,8 +122,8 @@ class LayerSequence:
         return KernelPrefetch(
             index,
             {layer: self._kernels_of(layer) for layer in order},
-            {other: self._room_for_kernels(other) for other in until},
-            {other: self._kernel_room(other) for other in until},
+            {other: self._rooms(other).left_bytes for other in until},
+            {other: self._rooms(other).own_bytes for other in until},
         )
 
     def _kernels_of(self, index: int) -> EarlyKernels:
@@ -122,28 +134,30 @@ class LayerSequence:
             self._early[index] = EarlyKernels(self._env, port, stream, self._batch.accelerator.dma.prefetch)
         return self._early[index]
 
-    def _kernel_room(self, index: int) -> int:
-        """Bytes that a layer's own kernel tiles take at most."""
-        layer = self._schedule.layers[index]
-        assert layer is not None
-        return tile_room(layer, self._batch.accelerator)["kernel"]
+    def _rooms(self, index: int) -> _KernelRoom:
+        """Looked at again and again, by all layers before that may prefetch: worked out once."""
+        if index not in self._room:
+            layer = self._schedule.layers[index]
+            assert layer is not None
+            held = self._batch.residence.held_bytes(index)
+            self._room[index] = _kernel_room(self._batch.accelerator, tile_room(layer, self._batch.accelerator), held)
+        return self._room[index]
 
-    def _room_for_kernels(self, index: int) -> int:
-        """Bytes that the other operands' tiles, and feature maps that stay, leave to kernels while a layer runs."""
-        accelerator, layer = self._batch.accelerator, self._schedule.layers[index]
-        assert layer is not None
-        buffers, used = accelerator.buffers, tile_room(layer, accelerator)
-        home = buffers.home("kernel")
 
-        def beside(operands: tuple[Operand, ...]) -> int:
-            return sum(used[operand] for operand in operands if operand != "kernel")
+def _kernel_room(accelerator: Accelerator, used: Mapping[Operand, int], held_bytes: int) -> _KernelRoom:
+    """used: bytes that the tiles of a layer take at most; held_bytes: what feature maps that stay take meanwhile."""
+    buffers = accelerator.buffers
+    home = buffers.home("kernel")
 
-        space = next(space for space in buffers.spaces if "kernel" in space.operands)
-        sharing = tuple(operand for operand in used if buffers.home(operand) == home)
-        left = (buffers.of("kernel").capacity or 0) - beside(sharing)
-        if accelerator.on_chip.capacity is None and len(sharing) > 1:
-            left -= self._batch.residence.held_bytes(index)
-        return min(left, space.capacity - beside(space.operands))
+    def beside(operands: tuple[Operand, ...]) -> int:
+        return sum(used[operand] for operand in operands if operand != "kernel")
+
+    space = next(space for space in buffers.spaces if "kernel" in space.operands)
+    sharing = tuple(operand for operand in used if buffers.home(operand) == home)
+    left = (buffers.of("kernel").capacity or 0) - beside(sharing)
+    if accelerator.on_chip.capacity is None and len(sharing) > 1:
+        left -= held_bytes
+    return _KernelRoom(min(left, space.capacity - beside(space.operands)), used["kernel"])
 
 
 def _has_own_kernels(schedule: LayerSchedule) -> bool:

@@ -93,7 +93,7 @@ def test_kernels_wait_where_the_buffer_is_full() -> None:
 
 def test_more_kernels_than_there_is_room_for_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = {**LARGE, "kernel": {"capacity": f"{2 * 8 * 16 * 9} B", "buffering": 1}}
-    monkeypatch.setattr(sequence.LayerSequence, "_room_for_kernels", lambda *_: 1 << 20)
+    monkeypatch.setattr(sequence, "_kernel_room", lambda *_: sequence._KernelRoom(left_bytes=1 << 20, own_bytes=0))
     with pytest.raises(AssertionError, match=r"layer 'a': .* the tiles of kernel take"):
         simulator.simulate(two(), fetching(buffers=exact, mapping=HALVES, **QUIET))
 
