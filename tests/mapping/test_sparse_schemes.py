@@ -6,7 +6,8 @@ import sparse_brute_force as brute
 
 import simulator
 from simulator import InputError
-from simulator.mapping.dataflow.sparse.base import LOSSES
+from simulator.mapping.dataflow.sparse.base import LOSSES, Convolution, TileGrid, tile_costs
+from simulator.mapping.dataflow.sparse.registry import PRESETS, scheme_of
 
 SCHEMES = ("scnn", "cnvlutin", "eyeriss_v2", "eie", "sigma", "structured", "bricks")
 
@@ -181,3 +182,21 @@ def test_maps_that_do_not_fit_are_named() -> None:
         simulator.sparse_cycles("scnn", np.ones((4, 3, 3)), np.ones((2, 3, 1, 1)))
     with pytest.raises(InputError, match="larger than"):
         simulator.sparse_cycles("scnn", np.ones((4, 3, 3)), np.ones((2, 4, 5, 5)))
+
+
+@pytest.mark.parametrize("dense_kernels", [True, False])
+@pytest.mark.parametrize("preset", sorted(set(PRESETS.values())))
+def test_equal_tiles_cost_what_each_of_them_costs(preset: str, dense_kernels: bool) -> None:
+    """A layer whose channels and kernels repeat: every tile of it is what the scheme says of that tile alone."""
+    scheme = scheme_of(simulator.load_accelerator(preset).array)
+    random = np.random.default_rng(5)
+    window = np.pad(random.random((1, 4, 6, 6)) < 0.5, ((0, 0), (0, 0), (1, 1), (1, 1)))[:, [0, 1, 2, 3, 0, 1, 2, 3, 0]]
+    kernel = np.ones((1, 6, 9, 3, 3), np.bool_)
+    if not dense_kernels:
+        kernel = (random.random((1, 3, 4, 3, 3)) < 0.6)[:, [0, 1, 2, 0, 1, 2]][:, :, [0, 1, 2, 3, 0, 1, 2, 3, 0]]
+    tiles = TileGrid(((0, 3), (3, 6)), ((0, 4), (4, 8), (8, 9)))
+    found = tile_costs(scheme, window, kernel, Convolution(), tiles)
+    for (first, last), of_outputs in zip(tiles.outputs, found, strict=True):
+        for (start, stop), cost in zip(tiles.channels, of_outputs, strict=True):
+            part = Convolution(finishes=stop == 9)
+            assert cost == scheme.cost(window[:, start:stop], kernel[:, first:last, start:stop], part)

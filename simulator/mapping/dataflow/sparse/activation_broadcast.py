@@ -79,22 +79,21 @@ class ActivationBroadcast:
         )
 
     def _vectors(self, active: Bools, entries: Ints) -> int:
-        """Cycles of all vectors (`active` [positions, columns]), one after the other."""
-        count = active.sum(axis=1)
+        """Cycles of all vectors (`active` [positions, columns]), one after the other; equal ones are looked at once."""
+        _, where, times = np.unique(np.packbits(active, axis=1), axis=0, return_index=True, return_counts=True)
+        count = np.count_nonzero(active[where], axis=1)
         longest = -(-int(count.max(initial=0)) // self.fifo) * self.fifo
         if longest == 0:
             return 0
         chunk = max(1, _ELEMENTS_AT_ONCE // (longest * self.pes))
         total = 0
-        for first in range(0, len(active), chunk):
-            some = active[first : first + chunk]
+        for first in range(0, len(where), chunk):
+            own, some = count[first : first + chunk], active[where[first : first + chunk]]
             position, column = np.nonzero(some)
-            turn = np.arange(len(position)) - np.repeat(
-                np.cumsum(count[first : first + chunk]) - count[first : first + chunk], count[first : first + chunk]
-            )
+            turn = np.arange(len(position)) - np.repeat(np.cumsum(own) - own, own)
             work = np.zeros((len(some), longest, self.pes), np.int64)
             work[position, turn] = entries[column]
-            total += int(self._finish(work, count[first : first + chunk]).sum())
+            total += int((self._finish(work, own) * times[first : first + chunk]).sum())
         return total
 
     def _finish(self, work: Ints, count: Ints) -> Ints:

@@ -6,7 +6,8 @@ was in every cycle: cycles · multipliers = products + all losses, exactly.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -150,17 +151,29 @@ def tile_costs(
 ) -> list[list[SparseCost]]:
     """The cost of every tile of output channels (outer list) and input channels of a layer's window.
 
-    Outputs are finished with the last tile of input channels.
+    Outputs are finished with the last tile of input channels. Tiles of equal maps, as those of dense kernels are, are
+    looked at once.
     """
     if isinstance(scheme, TileByTile):
         return scheme.tile_costs(window, kernel, convolution, tiles)
 
+    @functools.cache
     def cost(first: int, last: int, start: int, stop: int) -> SparseCost:
         finishes = convolution.finishes and stop == kernel.shape[2]
         part = dataclasses.replace(convolution, finishes=finishes)
         return scheme.cost(window[:, start:stop], kernel[:, first:last, start:stop], part)
 
-    return [[cost(*outputs, *channels) for channels in tiles.channels] for outputs in tiles.outputs]
+    outputs = alike([(kernel[:, first:last],) for first, last in tiles.outputs])
+    *others, last_one = [(window[:, start:stop], kernel[:, :, start:stop]) for start, stop in tiles.channels]
+    channels = [*alike(others), len(others)] if convolution.finishes else alike([*others, last_one])
+    return [[cost(*tiles.outputs[k], *tiles.channels[c]) for c in channels] for k in outputs]
+
+
+def alike(parts: Sequence[tuple[Bools, ...]]) -> list[int]:
+    """For each of some tuples of maps, the number of the first one that is equal to it."""
+    first: dict[tuple[object, ...], int] = {}
+    keys = [tuple((each.shape, np.packbits(each).tobytes()) for each in maps) for maps in parts]
+    return [first.setdefault(key, number) for number, key in enumerate(keys)]
 
 
 def expected_chunks(elements: Ints | Floats, density: float, chunk: int) -> Floats:

@@ -33,6 +33,7 @@ from simulator.mapping.dataflow.sparse.base import (
     Ints,
     SparseCost,
     TileGrid,
+    alike,
     expected_chunks,
     window_size,
 )
@@ -123,21 +124,27 @@ class CartesianProduct:
         self, window: Bools, kernel: Bools, convolution: Convolution, tiles: Sequence[tuple[int, int]]
     ) -> Ints:
         """Per channel of all groups and tile of output channels [G·C, tiles, 7]: cycles of the slowest PE and of all
-        PEs, products, pairs of an activation and a weight, pairs of chunks, weights read and activations read."""
+        PEs, products, pairs of an activation and a weight, pairs of chunks, weights read and activations read.
+
+        Channels of equal maps are looked at once, and so are tiles of equal weights, as those of dense kernels are."""
         size = convolution.outputs(window, kernel)
         weights = kernel.transpose(0, 2, 3, 4, 1).reshape(-1, *kernel.shape[-2:], kernel.shape[1])
         planes = window.reshape(-1, *window.shape[-2:])
         block = max(1, _SEGMENTS_AT_ONCE // (self.rows * self.columns))
         found = np.zeros((len(planes), len(tiles), 7), np.int64)
         working = np.flatnonzero(planes.any(axis=(1, 2)))
-        for first in range(0, len(working), block):
-            some = working[first : first + block]
+        same_channel = alike([(planes[channel], weights[channel]) for channel in working.tolist()])
+        same_tile = alike([(weights[:, :, :, start:stop],) for start, stop in tiles])
+        different = working[sorted(set(same_channel))]
+        for first in range(0, len(different), block):
+            some = different[first : first + block]
             own, plane = weights[some], self._by_pe(planes[some])
             cycles: list[Ints | int] = [0] * len(tiles)
             for phase in _phases(convolution):
                 part = _Phase.of(self, plane, own, convolution, phase, size)
-                for number, (start, stop) in enumerate(tiles if part is not None else ()):
+                for number in sorted(set(same_tile)) if part is not None else ():
                     assert part is not None
+                    start, stop = tiles[number]
                     groups = self._groups(stop - start, *size)
                     chunks = [part.weight_chunks(start, start + g, min(start + g + groups.step, stop)) for g in groups]
                     cycles[number] = cycles[number] + part.cycles(chunks)
@@ -147,7 +154,8 @@ class CartesianProduct:
                     found[some, number, 0] = of_pes.max(axis=1).sum(axis=1)
                     found[some, number, 1] = of_pes.sum(axis=(1, 2))
             found[some, :, 6] = np.count_nonzero(plane, axis=(1, 2, 3, 4))[:, None]
-        return found
+        found[working] = found[working[same_channel]]
+        return found[:, same_tile]
 
     def _by_pe(self, plane: Bools) -> Bools:
         """[C, H, W] cut into tiles: [C, PE rows, PE columns, rows of a tile, columns of a tile]."""
