@@ -37,9 +37,8 @@ class RunTable:
 
 @dataclass(frozen=True)
 class RequestCosts:
-    """Per request: bytes asked for, bytes moved (whole bursts), rows opened, bursts that hit an open row, time."""
+    """Per request: bytes moved (whole bursts), rows opened, bursts that hit an open row, time."""
 
-    wanted_bytes: Ints
     moved_bytes: Ints
     row_misses: Ints
     row_hits: Ints
@@ -50,10 +49,9 @@ def request_costs(dram: Dram, runs: RunTable) -> RequestCosts:
     """What each request of a table costs on its own."""
     bursts = _blocks(runs, dram.burst)
     misses = _blocks(runs, dram.row)
-    wanted = np.bincount(runs.request, weights=runs.length, minlength=runs.requests).astype(np.int64)
     moved = bursts * dram.burst
     transfer = np.rint(moved / dram.bandwidth * 1e12).astype(np.int64)
-    return RequestCosts(wanted, moved, misses, bursts - misses, transfer + misses * dram.row_miss)
+    return RequestCosts(moved, misses, bursts - misses, transfer + misses * dram.row_miss)
 
 
 def _blocks(runs: RunTable, size: int) -> Ints:

@@ -43,13 +43,13 @@ def kernel_requests(
     if accelerator.compression.kernel.codec != "raw":
         _need_one_width(schedule, accelerator)
         return _compressed_tiles(schedule, accelerator, kernel_nonzero), tile
-    if active is None:
-        return _raw_tiles(schedule, accelerator, None), tile
+    if active is None or active.all():
+        return _whole_tiles(schedule, accelerator), tile
     fetched_again = len(tile) > np.prod(counts)
     varies = bool((active != active[:, :1]).any())
     if not (fetched_again and varies):
-        return _raw_tiles(schedule, accelerator, np.asarray(active.any(axis=1))[:, None]), tile
-    return _raw_tiles(schedule, accelerator, active), tile * schedule.position_tiles + steps.s[loads]
+        return _tiles_without(schedule, accelerator, np.asarray(active.any(axis=1))[:, None]), tile
+    return _tiles_without(schedule, accelerator, active), tile * schedule.position_tiles + steps.s[loads]
 
 
 def _slice_layout(schedule: LayerSchedule) -> tuple[Ints, Ints, Ints]:
@@ -64,8 +64,13 @@ def _slice_layout(schedule: LayerSchedule) -> tuple[Ints, Ints, Ints]:
     return tile, channel, np.repeat(outputs.size[k] * nest.kernel_positions, slices)
 
 
+def _has_width_index(schedule: LayerSchedule) -> bool:
+    """Whether tiles say how wide their kernels are: a program knows it where a layer has one width."""
+    return len(set(schedule.nest.kernel_bits)) > 1
+
+
 def _need_one_width(schedule: LayerSchedule, accelerator: Accelerator) -> None:
-    if len(set(schedule.nest.kernel_bits)) > 1:
+    if _has_width_index(schedule):
         raise InputError(
             f"accelerator '{accelerator.name}' stores kernels as {accelerator.compression.kernel.codec}, which takes "
             "one width per layer; kernels of several widths in a layer need compression.kernel: raw"
@@ -90,10 +95,10 @@ def _with_width_index(
 ) -> tuple[Ints, Ints, Ints, Ints, Ints]:
     """The slices with an entry in front of each tile that holds its widths (its channel is G·C), and its bits by tile.
 
-    No entries, and no bits, where a layer has one width: a program knows that.
+    No entries, and no bits, where a layer has one width.
     """
     count = int(tile[-1]) + 1
-    if len(set(schedule.nest.kernel_bits)) < 2:
+    if not _has_width_index(schedule):
         return tile, channel, elements, bits, np.zeros(count, np.int64)
     sizes = np.multiply.outer(schedule.groups.size, schedule.outputs.size)[:, :, None]
     index = np.broadcast_to(sizes, (*sizes.shape[:2], schedule.channels.count)).ravel() * WIDTH_INDEX_BITS
@@ -104,23 +109,48 @@ def _with_width_index(
     return tile, channel, elements, bits, index
 
 
-def _raw_tiles(schedule: LayerSchedule, accelerator: Accelerator, active: Bools | None) -> StoredTiles:
+def _whole_tiles(schedule: LayerSchedule, accelerator: Accelerator) -> StoredTiles:
+    """Tiles of which no slice is left out: one run each."""
+    nest, groups, outputs, channels = schedule.nest, schedule.groups, schedule.outputs, schedule.channels
+    kernels = np.multiply.outer(groups.size, outputs.size)
+    widest = accelerator.precision.kernel
+    kernel_bits, index_bits = kernels * widest, np.zeros_like(kernels)
+    if nest.kernel_bits:
+        widths = np.zeros((nest.g + 1, nest.k + 1), np.int64)
+        widths[1:, 1:] = np.minimum(np.array(nest.kernel_bits, np.int64), widest).reshape(nest.g, nest.k)
+        before = widths.cumsum(axis=0).cumsum(axis=1)
+        of_groups = before[groups.stop] - before[groups.start]
+        kernel_bits = of_groups[:, outputs.stop] - of_groups[:, outputs.start]
+    if _has_width_index(schedule):
+        index_bits = kernels * WIDTH_INDEX_BITS
+    slices = channels.size * nest.kernel_positions
+    bits = (np.multiply.outer(kernel_bits, slices) + index_bits[:, :, None]).ravel()
+    count, ends = len(bits), np.cumsum(bits)
+    start, stop = (ends - bits) // 8, -(-ends // 8)
+    return StoredTiles(
+        RunTable.of(count, np.arange(count, dtype=np.int64), start, stop - start),
+        -(-index_bits // 8).ravel().repeat(channels.count),
+        np.zeros(count, np.int64),
+        np.multiply.outer(kernels, slices).ravel(),
+    )
+
+
+def _tiles_without(schedule: LayerSchedule, accelerator: Accelerator, active: Bools) -> StoredTiles:
+    """Tiles without the slices whose feature maps are not there: a variant for each column of `active`."""
     slices = _slice_layout(schedule)
     widths = _slice_bits(schedule, *slices, accelerator.precision.kernel)
     tile, channel, elements, bits, index_bits = _with_width_index(schedule, *slices, widths)
     ends = np.cumsum(bits)
     start, stop = (ends - bits) // 8, -(-ends // 8)
     index_bytes = -(-index_bits // 8)
-    request, count = tile, int(tile[-1]) + 1
-    if active is not None:
-        variants = active.shape[1]
-        active = np.concatenate([active, np.ones((1, variants), np.bool_)])  # the index of widths always comes along
-        index_bytes = index_bytes.repeat(variants)
-        index, variant = np.nonzero(active[channel])
-        request = tile[index] * variants + variant
-        order = np.argsort(request, kind="stable")
-        index, request, count = index[order], request[order], count * variants
-        start, stop, elements = start[index], stop[index], elements[index]
+    variants, count = active.shape[1], int(tile[-1]) + 1
+    active = np.concatenate([active, np.ones((1, variants), np.bool_)])  # the index of widths always comes along
+    index_bytes = index_bytes.repeat(variants)
+    index, variant = np.nonzero(active[channel])
+    request = tile[index] * variants + variant
+    order = np.argsort(request, kind="stable")
+    index, request, count = index[order], request[order], count * variants
+    start, stop, elements = start[index], stop[index], elements[index]
     nothing = np.zeros(count, np.int64)
     return StoredTiles(
         RunTable.of(count, request, start, stop - start),

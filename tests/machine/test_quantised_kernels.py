@@ -68,6 +68,7 @@ def test_tiles_hold_the_bits_of_their_channels(capacity: str, skipped: bool) -> 
             for byte in range(start, start + length)
         }
         assert found == touched, tile
+    assert tiles.elements.sum() == 9 * 5 * active.sum()
 
 
 def test_one_width_needs_no_index() -> None:
