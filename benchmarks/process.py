@@ -40,6 +40,7 @@ def measure(command: Sequence[str | Path]) -> Measured:
     """Runs a command to its end, with this checkout first on Python's path. Raises ProcessError when it fails.
 
     Bytecode is kept whatever the environment says, as an installed package has it: compiling sources is not measured.
+    Numpy's BLAS has one thread, peers' too: others would spin while numpy is imported, and count as CPU time.
     """
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
@@ -49,7 +50,7 @@ def measure(command: Sequence[str | Path]) -> Measured:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": ""},
+            env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "", "OPENBLAS_NUM_THREADS": "1"},
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)

@@ -47,6 +47,12 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def one_blas_thread() -> None:
+    """Leaves numpy's BLAS one thread, unless the user has said otherwise: workers share the cores already, and threads
+    without work spin when numpy is imported. To be called before that."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def need_torch(what: str, packages: Sequence[str] = ("torch", "PIL")) -> None:
     """Raises InputError when one of `packages`, which come with `fmapsim[torch]`, is missing."""
     if any(importlib.util.find_spec(package) is None for package in packages):

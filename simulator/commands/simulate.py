@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from simulator.commands.arguments import available_cores, check_own_folder, output_folder, parsed_overrides
+from simulator.commands.arguments import (
+    available_cores,
+    check_own_folder,
+    one_blas_thread,
+    output_folder,
+    parsed_overrides,
+)
 from simulator.commands.energy_notes import energy_notes
 from simulator.commands.summary import array_text, bound_text, heaviest_layers, pruning_text, spread_table, totals_table
 from simulator.commands.terminal import console, print_json, print_table, printable, progress
@@ -107,6 +113,7 @@ def simulate(
     if epsilon is not None and pruning != "dynamic":
         raise InputError("--epsilon belongs to --pruning dynamic")
     _check_out(out)
+    one_blas_thread()
     from simulator.hardware.load import load_accelerator
     from simulator.hardware.sram_energy import energies_left_behind
 

@@ -64,17 +64,19 @@ class RowStationary:
         sets, outputs, channels = np.broadcast_arrays(sets, outputs, channels)
         # In floating-point numbers, like `ceil_div`: all of them are small, and the quotients exact.
         room, wanted, deep = (np.asarray(of, np.float64) for of in (sets, outputs, channels))
-        best = np.full(sets.shape, np.inf)
-        best_p, best_q, best_r = (np.zeros(sets.shape) for _ in range(3))
-        for q in range(max(1, self.pads.ifm.words // columns), 0, -1):
-            row_sets = np.ceil(deep / q)
-            beside_each_other = np.floor(room / np.maximum(row_sets, 1))
-            p = np.ceil(wanted / np.maximum(beside_each_other, 1))  # the fewest that the sets leave
-            most = min(self.pads.psum.words, self.pads.kernel.words // (q * columns))
-            better = (row_sets <= room) & (p <= most) & (p * q < best)
-            best = np.where(better, p * q, best)
-            best_p, best_q = np.where(better, p, best_p), np.where(better, q, best_q)
-            best_r = np.where(better, row_sets, best_r)
+        # More channels in a PE than there are take no fewer PEs and more MACs.
+        most_channels = max(1, min(self.pads.ifm.words // columns, int(channels.max(initial=1))))
+        in_a_pe = np.arange(most_channels, 0, -1).reshape(-1, *(1,) * sets.ndim)
+        row_sets = np.ceil(deep / in_a_pe)
+        beside_each_other = np.floor(room / np.maximum(row_sets, 1))
+        kernels = np.ceil(wanted / np.maximum(beside_each_other, 1))  # the fewest that the sets leave
+        most_kernels = np.minimum(self.pads.psum.words, self.pads.kernel.words // (in_a_pe * columns))
+        macs = np.where((row_sets <= room) & (kernels <= most_kernels), kernels * in_a_pe, np.inf)
+        best = macs.argmin(axis=0)
+        place = best * sets.size + np.arange(sets.size).reshape(sets.shape)
+        found = macs.ravel()[place] < np.inf
+        best_p, best_r = kernels.ravel()[place] * found, row_sets.ravel()[place] * found
+        best_q = (most_channels - best) * found
         best_t = np.ceil(wanted / np.maximum(best_p, 1)) * (best_p > 0)
         whole_p, whole_q, whole_r, whole_t = (of.astype(np.int64) for of in (best_p, best_q, best_r, best_t))
         depthwise = (outputs == 1) & (channels == 1)
