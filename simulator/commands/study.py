@@ -70,6 +70,7 @@ def run(
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run points again that failed before.")] = False,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures.")] = True,
+    titles: TitlesOption = True,
     as_json: JSON = False,
 ) -> None:
     """Run a study, or go on with it.
@@ -118,7 +119,8 @@ def run(
         from simulator.study.designs import done_results
         from simulator.study.figures import save_study_figures
 
-        drawn = f", figures/ ({len(save_study_figures(*done_results(out), out / 'figures'))} files)"
+        files = save_study_figures(*done_results(out), out / "figures", titles=titles)
+        drawn = f", figures/ ({len(files)} files)"
     text.print(f"Written to {out}: results.parquet{drawn}", soft_wrap=True)
     if summary.failed:
         text.print(f"Why points failed: fmapsim study show {printable(str(out))}", soft_wrap=True)

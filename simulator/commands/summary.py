@@ -38,6 +38,7 @@ _TOTALS: tuple[tuple[str, str, Show], ...] = (
     ("time", "seconds", seconds_text),
     ("frames per second", "frames_per_second", significant),
     ("utilisation, of all cycles", "utilisation", percent_text),
+    ("feature maps flagged, by size", "flagged_share", percent_text),
     ("MACs, dense", "macs_dense", macs_text),
     ("  performed", "macs_performed", macs_text),
     ("  gated", "macs_gated", macs_text),
@@ -75,8 +76,10 @@ def totals_table(reports: "Mapping[str, Report]", *, accuracy: bool = False) -> 
         elif known:
             rows.add_row(label, *("-" if share is None else percent_text(share) for share in shares))
     totals = [report.totals for report in reports.values()]
+    pruned = any(report.meta.get("pruning", "none") != "none" for report in reports.values())
     for label, key, show in _TOTALS:
-        _add_row(rows, label, [found[key] for found in totals], show)
+        if key != "flagged_share" or pruned:
+            _add_row(rows, label, [found[key] for found in totals], show)
     energies = [report.energy_by_component() for report in reports.values()]
     _add_row(rows, "energy", [found["energy_pj"] for found in totals], energy_text)
     for component in energies[0].index:

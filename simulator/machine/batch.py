@@ -1,6 +1,7 @@
 """The feature maps of one batch of images: zeros, what dynamic pruning keeps, and how they lie in DRAM."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -133,6 +134,14 @@ class Batch:
         if not self.flagged(tensor) or self.stays(tensor):
             return 0
         return self.size * -(-flag_bits(self.accelerator.pruning, *self.trace.tensors[tensor].shape) // 8)
+
+    def flagged_elements(self, tensor: int) -> int:
+        """Elements of a tensor that dynamic pruning has flagged, in the whole batch."""
+        kept = self.maps(tensor).kept
+        if kept is None:
+            return 0
+        elements = self.size * math.prod(self.trace.tensors[tensor].shape)
+        return (kept.size - int(np.count_nonzero(kept))) * (elements // kept.size)
 
     def stored(self, tensor: int, shape: Shape, images: int) -> StoredFeatureMap:
         """A tensor as its producer laid it out in DRAM, seen by a layer as `images` times (C, H, W) of `shape`.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from simulator.machine.layer_costs import (
 )
 from simulator.machine.output_costs import OutputTraffic, output_stream
 from simulator.machine.pipeline import LayerTiming, LayerWork, OperandStream
-from simulator.machine.results import LayerResult, OnChipUse
+from simulator.machine.results import Flagged, LayerResult, OnChipUse
 from simulator.machine.traffic import ArrayElements, TrafficRow, buffer_bytes, on_chip_bytes, traffic_rows
 from simulator.machine.way_out import folded_passes, way_out
 from simulator.machine.work import (
@@ -71,6 +72,7 @@ class PreparedLayer:
     row_misses: int
     skippable_bytes: int
     skipped_bytes: int
+    flags: Flagged
     vector_elements: int
     comparisons: Comparisons
     pads: PadCounts
@@ -112,6 +114,7 @@ class PreparedLayer:
             row_misses=self.row_misses if used is None else used.reads + used.writes - used.row_hits,
             skippable_bytes=self.skippable_bytes,
             skipped_bytes=self.skipped_bytes,
+            flags=self.flags,
             tiles=self.schedule.steps.count,
             tiling=self.schedule.tiling.describe(),
             on_chip=self.stay,
@@ -182,6 +185,7 @@ def prepare_layer(
         row_misses=moved.row_misses + int(flags.row_misses.sum()),
         skippable_bytes=moved.skippable_bytes,
         skipped_bytes=moved.skipped_bytes,
+        flags=_flagged(batch, leaving),
         vector_elements=_vector_elements(layer, ifm_traffic, output_traffic) + out.elements,
         comparisons=batch.comparisons(leaving, ifm_traffic.elements),
         pads=pads,
@@ -208,6 +212,13 @@ def _as_one(batch: Batch, layer: Layer, stages: Sequence[Stage]) -> Layer:
     others = [tensor for stage in stages for tensor in stage.others(layers[stage.layer])]
     output = layers[stages[-1].layer].output if stages else layer.output
     return dataclasses.replace(layer, inputs=(*layer.inputs, *others), output=output)
+
+
+def _flagged(batch: Batch, layer: Layer) -> Flagged:
+    """What the pruning unit has seen of a layer: of its OFM, or of its first IFM where the unit sits there."""
+    tensor = layer.output if batch.accelerator.pruning.side == "ofm" else layer.inputs[0]
+    elements = batch.size * math.prod(batch.trace.tensors[tensor].shape)
+    return Flagged(elements, batch.flagged_elements(tensor))
 
 
 def _flags(batch: Batch, layer: Layer) -> tuple[RequestCosts, FlagRuns]:

@@ -26,6 +26,14 @@ class OnChipUse:
 
 
 @dataclass(frozen=True)
+class Flagged:
+    """Elements that a pruning unit looks at (of the OFM, or of the IFM where it sits there), and those it flagged."""
+
+    prunable: int = 0
+    flagged: int = 0
+
+
+@dataclass(frozen=True)
 class LayerResult:
     """Counters of one layer on one batch of images, `frames` times at once: all counters are those of all together.
 
@@ -45,6 +53,7 @@ class LayerResult:
     row_misses: int = 0
     skippable_bytes: int = 0
     skipped_bytes: int = 0
+    flags: Flagged = field(default_factory=Flagged)
     tiles: int = 0
     tiling: str = ""
     buffer_stall_cycles: int = 0

@@ -23,6 +23,7 @@ TOTALS = ("macs_dense", "macs_effectual", "macs_performed", "macs_gated", "macs_
 TRAFFIC = ("layer", "operand", "level", "direction", "bytes")
 SCHEDULE = ("layer", "loop", "extent", "tile", "tiles")
 SKIPS = ("skippable_bytes", "skipped_bytes")
+FLAGS = ("prunable_elements", "flagged_elements")
 DRAM_TIMES = ("turnaround", "group", "row", "refresh", "idle")
 LATENCIES = ("read_latency_p50_ns", "read_latency_p95_ns", "read_latency_p99_ns")
 WAITS = ("ifm", "kernel", "ofm", "psum")
@@ -58,7 +59,9 @@ class Report:
     standard also
     dram_turnaround_cycles, dram_group_cycles, dram_row_cycles, dram_refresh_cycles, dram_idle_cycles (with busy: the
     layer's time, averaged over the data pins) and row_conflicts, read_latency_p50_ns … p99_ns (all 0 otherwise);
-    row_hits, row_misses (bursts that had to open a row), skippable_bytes, skipped_bytes, skip_lost_percent, energy_pj,
+    row_hits, row_misses (bursts that had to open a row), prunable_elements (of the OFM, or of the first IFM where the
+    pruning unit sits there), flagged_elements (those of them that dynamic pruning flagged), skippable_bytes,
+    skipped_bytes, skip_lost_percent, energy_pj,
     ifm_buffer_peak_bytes … ofm_buffer_peak_bytes (the most that each buffer held at a time; 0 for one that shares
     another's), ifm_on_chip, ofm_on_chip (how many of the feature maps that it reads and writes stay on chip),
     on_chip_bytes (all that stays there meanwhile), frames (how many times the batch ran at once, for fully connected
@@ -119,7 +122,8 @@ class Report:
     def totals(self) -> Mapping[str, float]:
         """Sums over the layers: cycles, seconds, dram_bytes, energy_pj, MACs and bytes per operand (`ifm_bytes` …).
 
-        Also where compute_cycles went and the statistical error, as for layers, skippable_bytes, skipped_bytes,
+        Also where compute_cycles went and the statistical error, as for layers, flagged_share (of the elements that the
+        pruning unit looks at), skippable_bytes, skipped_bytes,
         skip_lost_percent (of these two sums), the most bytes that a buffer held in any layer (`ifm_buffer_peak_bytes`
         …) and of feature maps that stayed on chip (on_chip_bytes), utilisation, average bandwidth in bytes per second,
         and frames per second.
@@ -129,9 +133,10 @@ class Report:
         times = (f"dram_{name}_cycles" for name in ("busy", *DRAM_TIMES))
         sums = {
             name: self._over_layers(np.sum, name)
-            for name in (*TOTALS, *cycles, *times, "row_hits", "row_misses", *SKIPS)
+            for name in (*TOTALS, *cycles, *times, "row_hits", "row_misses", *FLAGS, *SKIPS)
         }
         sums["statistical_error_percent"] = error_percent(sums["statistical_cycles"], sums["compute_cycles"])
+        sums["flagged_share"] = sums["flagged_elements"] / max(sums["prunable_elements"], 1)
         sums["skip_lost_percent"] = lost_percent(sums["skippable_bytes"], sums["skipped_bytes"])
         seconds = float(sums["cycles"]) / float(self.meta["clock_hz"])
         sums["seconds"] = seconds
@@ -233,6 +238,8 @@ def _all_frames(layer: LayerResult) -> dict[str, Any]:
         "row_misses": layer.row_misses,
         "row_conflicts": 0 if layer.timing.dram is None else layer.timing.dram.row_conflicts,
         **_latencies(layer),
+        "prunable_elements": layer.flags.prunable,
+        "flagged_elements": layer.flags.flagged,
         "skippable_bytes": layer.skippable_bytes,
         "skipped_bytes": layer.skipped_bytes,
         "energy_pj": sum(layer.energy_pj.values()),

@@ -122,11 +122,40 @@ def test_what_is_lost_of_the_skippable_is_a_share_of_sums() -> None:
     assert [lost_percent(*pair) for pair in ((0, 0), (0, 64), (50, 64), (64, 48), (64, 0))] == [0, 0, 0, 25, 100]
 
 
+@pytest.mark.parametrize("granularity", ["feature_map", "tile"])
+@pytest.mark.parametrize("side", ["ofm", "ifm"])
+def test_what_was_flagged_is_counted_where_the_unit_sits(side: str, granularity: str) -> None:
+    trace = with_random_maps(
+        chain(conv_layer("a", (4, 8, 8), 16, (1, 1)), conv_layer("b", (16, 8, 8), 8, (1, 1))),
+        np.random.default_rng(0),
+        images=3,
+        empty_maps=0.5,
+    )
+    unit = {"granularity": granularity, "side": side} | ({"tile": [4, 4]} if granularity == "tile" else {})
+    accelerator = small_accelerator(pruning=unit)
+    found, dense = (simulator.simulate(trace, accelerator, pruning=how) for how in ("dynamic", None))
+    size = 8 if granularity == "feature_map" else 4
+    expected = []
+    for layer in trace.layers:
+        tensor = layer.output if side == "ofm" else layer.inputs[0]
+        maps = np.stack([trace.nonzero(tensor, image) for image in range(3)])
+        parts = maps.reshape(3, len(maps[0]), 8 // size, size, 8 // size, size)
+        expected.append((~parts.any(axis=(3, 5))).sum() * size * size / 3)
+    assert found.layers["flagged_elements"].tolist() == pytest.approx(expected)
+    assert min(expected) > 0
+    for each in (found, dense):
+        ofm, ifm = [16 * 64, 8 * 64], [4 * 64, 16 * 64]
+        assert each.layers["prunable_elements"].tolist() == (ofm if side == "ofm" else ifm)
+    assert found.totals["flagged_share"] == pytest.approx(sum(expected) / sum(found.layers["prunable_elements"]))
+    assert dense.totals["flagged_elements"] == dense.totals["flagged_share"] == 0
+
+
 def test_reports_without_these_figures_still_have_totals() -> None:
     old = report()
     columns = ["skippable_bytes", "skipped_bytes", "skip_lost_percent"]
-    old = dataclasses.replace(old, layers=old.layers.drop(columns=columns))
-    assert [old.totals[name] for name in columns] == [0, 0, 0]
+    flags = ["prunable_elements", "flagged_elements"]
+    old = dataclasses.replace(old, layers=old.layers.drop(columns=[*columns, *flags]))
+    assert [old.totals[name] for name in (*columns, *flags, "flagged_share")] == [0, 0, 0, 0, 0, 0]
 
 
 def test_the_spread_is_of_the_batches_own_figures() -> None:

@@ -36,11 +36,11 @@ export function unitOf(name) {
   if (name === "seconds") return "s";
   if (name.endsWith("bytes") || name.endsWith("bytes_per_second")) return name.endsWith("second") ? "B/s" : "B";
   if (name.endsWith("_pj")) return "pJ";
-  if (name === "utilisation") return "share";
+  if (name === "utilisation" || name.endsWith("_share")) return "share";
   if (name.endsWith("_percent")) return "percent";
   if (name.endsWith("_ns")) return "ns";
   if (name.startsWith("macs_")) return "MAC";
-  return name.endsWith("cycles") || name.startsWith("row_") || name === "tiles" ? "whole" : "";
+  return name.endsWith("cycles") || name.startsWith("row_") || name.endsWith("_elements") || name === "tiles" ? "whole" : "";
 }
 
 function card([label, key, unit, better]) {
