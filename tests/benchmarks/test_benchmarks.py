@@ -89,7 +89,7 @@ def test_quick_simulating_benchmark(tmp_path: Path) -> None:
 
 def test_quick_dram_benchmark() -> None:
     rows = list(dram.run(Options(quick=True)))
-    assert [row.what.split(",")[0] for row in rows] == ["DDR4-2400"] * 3
+    assert [row.what.split(",")[0] for row in rows] == ["DDR4-2400"] * 4
     assert all(row.figure and row.figure > 0 for row in rows)
 
 
