@@ -74,7 +74,8 @@ def crosscheck(
     """
     runs = [run for run in measurement.networks if run.variant == variant]
     if not runs:
-        raise InputError(f"the measurement holds no run of variant {variant}")
+        held = ", ".join(dict.fromkeys(run.variant for run in measurement.networks)) or "none"
+        raise InputError(f"the measurement holds no run of variant {variant}; those that it holds: {held} (--variant)")
     names = {run.network for run in runs}
     for name in fitted:
         if name not in names:
