@@ -64,10 +64,12 @@ def traffic_rows(
         TrafficRow("kernel", "buffer", "write", size(kernel.elements, kernel_bits)),
         TrafficRow("ofm", "buffer", "read", size(output.drained, precision.ofm)),
     ]
-    loaded = ifm.on_chip_bytes + kernel.on_chip_bytes + output.operands.on_chip_bytes
-    for direction, on_chip_bytes in (("read", loaded), ("write", output.ofm.on_chip_bytes)):
-        if on_chip_bytes:
-            rows.append(TrafficRow(ON_CHIP, "buffer", direction, on_chip_bytes))
+    if accelerator.on_chip.feature_maps:  # which of them stay may differ from image to image, the rows may not
+        loaded = ifm.on_chip_bytes + kernel.on_chip_bytes + output.operands.on_chip_bytes
+        rows += [
+            TrafficRow(ON_CHIP, "buffer", "read", loaded),
+            TrafficRow(ON_CHIP, "buffer", "write", output.ofm.on_chip_bytes),
+        ]
     if array is None:
         return [
             *rows,

@@ -341,6 +341,8 @@ def _mean(runs: Sequence[Columns]) -> Columns:
     first, *others = runs
     if not others:
         return first
+    for name, column in first.items():
+        assert not isinstance(column, list) or all(run[name] == column for run in others), name
     return {name: _mean_column([run[name] for run in runs]) for name in first}
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from builders import chain, small_accelerator
+from builders import chain, small_accelerator, with_random_maps
 from random_networks import random_network
 
 import simulator
@@ -144,3 +144,21 @@ def test_dram_moves_what_did_not_stay(seed: int, codec: str, pruning: str | None
         moved(apart, "kernel", name) for name in kernels
     )
     assert report.layers.equals(simulator.simulate(trace, keeping("1500 B", **stored), batch=2, pruning=pruning).layers)
+
+
+def test_images_may_differ_in_what_stays() -> None:
+    """Compressed maps that fit for one image and not for another: means are those of the images one by one."""
+    trace = with_random_maps(three(), np.random.default_rng(2), images=3, empty_maps=0.4)
+    differ = False
+    for capacity in range(300, 1100, 100):
+        accelerator = keeping(f"{capacity} B", compression={"feature_map": "bitmap"}, buffers=LARGE)
+        together = simulator.simulate(trace, accelerator)
+        single = [simulator.simulate(trace, accelerator, images=[image]) for image in range(3)]
+        differ |= len({tuple(report.layers["ofm_on_chip"]) for report in single}) > 1
+        traffic = together.traffic
+        for name, row in (("bytes", traffic), ("dram_bytes", together.layers)):
+            of_images = [report.traffic if name == "bytes" else report.layers for report in single]
+            assert row[name].tolist() == pytest.approx(np.mean([table[name] for table in of_images], axis=0).tolist())
+        over_dram = traffic[traffic["level"] == "dram"]["bytes"].sum()
+        assert over_dram == pytest.approx(together.totals["dram_bytes"])
+    assert differ, "no capacity for which it matters"

@@ -130,3 +130,17 @@ def test_presets_state_what_libraries_do() -> None:
         settings = yaml.safe_load((simulator.resources.shipped_folder("hwconfigs") / f"{name}.yaml").read_text())
         assert settings["post_processing"]["apart"] is True
         assert settings["array"]["dataflow"] == "output_blocks"
+
+
+def test_buffers_of_a_width_feed_blocks_in_the_order_in_which_they_lie() -> None:
+    """A port of a byte a cycle: what the array reads of the IFM takes no less; wide ports cost nothing."""
+    trace = trace_from_layers("one", [conv_layer("c", (64, 16, 16), 64, (3, 3), padding=1)])
+    narrow, wide = (
+        simulator.simulate(trace, "nvidia-p100", overrides={"buffers.ifm.width": width, "buffers.ifm.banks": banks})
+        for width, banks in (("8 bit", 1), ("1024 bit", 1024))
+    )
+    free = simulator.simulate(trace, "nvidia-p100")
+    read = narrow.traffic.query("operand == 'ifm' and level == 'buffer' and direction == 'read'")["bytes"].sum()
+    spent = narrow.totals["compute_cycles"] + narrow.totals["buffer_stall_cycles"]
+    assert spent >= read > free.totals["compute_cycles"]
+    assert wide.totals["cycles"] == free.totals["cycles"]

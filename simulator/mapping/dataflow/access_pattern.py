@@ -72,7 +72,7 @@ def _side_by_side(array: Array, tile: TileSizes) -> dict[str, tuple[Loops, int |
         return {"ifm": (positions, rows), "kernel": (outputs, columns), "psum": (outputs, columns)}
     if array.dataflow == "input_stationary":
         return {"ifm": (positions, columns), "kernel": (reduction, rows), "psum": (positions, columns)}
-    if array.dataflow in ("row_stationary", "zero_skipping"):
+    if array.dataflow in ("row_stationary", "zero_skipping", "output_blocks"):
         return {operand: ({}, None) for operand in ("ifm", "kernel", "psum")}
     factors = Spatial(array).unrolled(tile)
 
