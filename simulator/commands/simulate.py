@@ -297,7 +297,7 @@ def _what_ran(report: "Report") -> str:
 def _notes(trace: "Trace", report: "Report") -> list[str]:
     """What a reader must know to take the figures for what they are."""
     if not trace.has_maps:
-        nothing = "; so nothing is pruned" if report.meta["pruning"] != "none" else ""
+        nothing = "; so nothing is pruned, and the unit only costs" if report.meta["pruning"] != "none" else ""
         return [f"shapes only: dense, every value counts as non-zero{nothing} (`fmapsim extract` records real zeros)"]
     recorded = trace.pruning
     if recorded is None or recorded.epsilon == 0:

@@ -121,7 +121,7 @@ class Batch:
         the way into a layer has the same ones.
         """
         record, recorded = self.trace.tensors[tensor], self.trace.pruning
-        if not self.pruned or not self.images or self.accelerator.pruning.side != "ofm":
+        if not self.pruned or self.accelerator.pruning.side != "ofm":
             return False
         if record.source is not None:
             same_shape = self.trace.tensors[record.source].shape == record.shape

@@ -113,3 +113,17 @@ def test_a_unit_that_lacks_what_was_recorded_is_refused(trace, pruning, key, fou
 def test_a_unit_that_can_do_more_is_accepted(trace):
     more = {"pruning.rule": "count", "pruning.thresholds": "channel", "pruning.replacement": "mean"}
     run(recorded(trace), **more)
+
+
+@pytest.mark.parametrize("side", ["ofm", "ifm"])
+def test_shapes_pay_for_the_unit_what_dense_maps_pay(side: str) -> None:
+    shapes = chain(
+        conv_layer("a", (8, 8, 8), 32, (3, 3), padding=1), conv_layer("b", (32, 8, 8), 16, (3, 3), padding=1)
+    )
+    dense = with_random_maps(shapes, np.random.default_rng(0), density=1.0, empty_maps=0.0)
+    alone, of_shapes, of_maps = (
+        run(trace, pruning, **{"pruning.side": side})
+        for trace, pruning in ((shapes, None), (shapes, "dynamic"), (dense, "dynamic"))
+    )
+    assert of_shapes.totals == of_maps.totals
+    assert (of_shapes.totals["dram_bytes"] > alone.totals["dram_bytes"]) == (side == "ofm"), "flags lie in DRAM"
