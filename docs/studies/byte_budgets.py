@@ -11,13 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from criteria import in_memory
+from criteria import cifar10, in_memory
 from tables import append, rows_of, study_command, write
 
-from simulator.extract.images import open_images
 from simulator.extract.weights import resolve_model
 from simulator.pruning.static.budget import parse_budget
-from simulator.pruning.static.calibration import Calibration
 from simulator.pruning.static.costs import cost_of
 from simulator.pruning.static.criteria.criterion import Settings
 from simulator.pruning.static.fine_tuning import accuracy, fine_tune
@@ -39,8 +37,7 @@ def measure(data: Path) -> None:
         if len(done) == 2:
             continue
         loaded = resolve_model(str(data / "nets" / f"{name}.json"))
-        train = Calibration.from_images(open_images(data / "cifar10_train_jpeg.npz"), loaded.preprocessing)
-        test = Calibration.from_images(open_images(data / "cifar10_test_jpeg.npz"), loaded.preprocessing)
+        train, test = cifar10(data, loaded)
         train, test = in_memory(train.subset(range(6_400))), in_memory(test.subset(range(2000)))
         few = train.subset(range(512))
         wanted = output_statistics(loaded.module, few.in_order(64))

@@ -23,7 +23,7 @@ from torch import nn
 
 from simulator.demo import digits
 from simulator.extract.images import open_images
-from simulator.extract.weights import resolve_model
+from simulator.extract.weights import LoadedModel, resolve_model
 from simulator.pruning.static.budget import parse_budget
 from simulator.pruning.static.calibration import Calibration
 from simulator.pruning.static.costs import cost_of
@@ -89,8 +89,7 @@ def subject(name: str, data: Path) -> Subject:
         return _digits(plan)
     loaded = resolve_model(str(data / "nets" / f"{name}.json"))
     if name.startswith("cifar"):
-        train = Calibration.from_images(open_images(data / "cifar10_train_jpeg.npz"), loaded.preprocessing)
-        test = Calibration.from_images(open_images(data / "cifar10_test_jpeg.npz"), loaded.preprocessing)
+        train, test = cifar10(data, loaded)
         fit, judges = train.subset(range(4096)), test.subset(range(plan.judges))
     else:
         labels = data / "imagenet_sample_1000_labels.tsv"
@@ -106,6 +105,15 @@ def subject(name: str, data: Path) -> Subject:
 
     restore_on = fit.subset(range(min(fit.count, 512 if name.startswith("cifar") else 200)))
     return Subject(loaded.module, loaded.input_shape, score_on, restore_on, judges)
+
+
+def cifar10(data: Path, loaded: LoadedModel) -> tuple[Calibration, Calibration]:
+    """The images to train and to test with, as a network takes them."""
+    train, test = (
+        Calibration.from_images(open_images(data / f"cifar10_{part}_jpeg.npz"), loaded.preprocessing)
+        for part in ("train", "test")
+    )
+    return train, test
 
 
 def in_memory(images: Calibration) -> Calibration:
@@ -191,8 +199,7 @@ def tune(data: Path) -> None:
     """ResNet-20 at half its MACs, trained on over all 50,000 training images once, the unpruned network beside it."""
     name, share = "cifar_resnet20", 0.5
     loaded = resolve_model(str(data / "nets" / f"{name}.json"))
-    train = in_memory(Calibration.from_images(open_images(data / "cifar10_train_jpeg.npz"), loaded.preprocessing))
-    test = in_memory(Calibration.from_images(open_images(data / "cifar10_test_jpeg.npz"), loaded.preprocessing))
+    train, test = map(in_memory, cifar10(data, loaded))
     few = train.subset(range(512))
     wanted = output_statistics(loaded.module, few.in_order(64))
     recipe, size, done = Recipe(epochs=1, learning_rate=0.01), 128, rows_of(TUNED, 4)

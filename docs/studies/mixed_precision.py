@@ -11,15 +11,13 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from criteria import in_memory
+from criteria import cifar10, in_memory
 from matplotlib.figure import Figure
 from tables import append, rows_of, study_command, write
 
 from simulator.api import simulate
 from simulator.extract.extract import extract
-from simulator.extract.images import open_images
 from simulator.extract.weights import resolve_model
-from simulator.pruning.static.calibration import Calibration
 from simulator.pruning.static.fine_tuning import accuracy
 from simulator.pruning.static.quantisation.quantise import QuantisationRequest, quantise, size_bits
 
@@ -57,8 +55,7 @@ def measure(data: Path) -> None:
     """Appends what is not in the table yet."""
     for name in NETWORKS:
         loaded = resolve_model(str(data / "nets" / f"{name}.json"))
-        train = Calibration.from_images(open_images(data / "cifar10_train_jpeg.npz"), loaded.preprocessing)
-        test = Calibration.from_images(open_images(data / "cifar10_test_jpeg.npz"), loaded.preprocessing)
+        train, test = cifar10(data, loaded)
         scored, judges = in_memory(train.subset(range(512))), in_memory(test.subset(range(1000)))
         for request in requests():
             key = (name, "none", "", "32") if request is None else (

@@ -64,6 +64,12 @@ def _slice_layout(schedule: LayerSchedule) -> tuple[Ints, Ints, Ints]:
     return tile, channel, np.repeat(outputs.size[k] * nest.kernel_positions, slices)
 
 
+def _width_index_bits(schedule: LayerSchedule) -> Ints:
+    """Bits of the index in front of each tile, by its groups and outputs; 0 where a layer has one width."""
+    sizes = np.multiply.outer(schedule.groups.size, schedule.outputs.size)
+    return np.asarray(sizes * (WIDTH_INDEX_BITS if _has_width_index(schedule) else 0), np.int64)
+
+
 def _has_width_index(schedule: LayerSchedule) -> bool:
     """Whether tiles say how wide their kernels are: a program knows it where a layer has one width."""
     return len(set(schedule.nest.kernel_bits)) > 1
@@ -100,8 +106,7 @@ def _with_width_index(
     count = int(tile[-1]) + 1
     if not _has_width_index(schedule):
         return tile, channel, elements, bits, np.zeros(count, np.int64)
-    sizes = np.multiply.outer(schedule.groups.size, schedule.outputs.size)[:, :, None]
-    index = np.broadcast_to(sizes, (*sizes.shape[:2], schedule.channels.count)).ravel() * WIDTH_INDEX_BITS
+    index = _width_index_bits(schedule).ravel().repeat(schedule.channels.count)
     own, none = np.arange(count, dtype=np.int64), np.zeros(count, np.int64)
     order = np.argsort(np.concatenate([own, tile]), kind="stable")  # the entry before the slices of its tile
     parts = ((own, tile), (none + schedule.nest.g * schedule.nest.c, channel), (none, elements), (index, bits))
@@ -114,15 +119,13 @@ def _whole_tiles(schedule: LayerSchedule, accelerator: Accelerator) -> StoredTil
     nest, groups, outputs, channels = schedule.nest, schedule.groups, schedule.outputs, schedule.channels
     kernels = np.multiply.outer(groups.size, outputs.size)
     widest = accelerator.precision.kernel
-    kernel_bits, index_bits = kernels * widest, np.zeros_like(kernels)
+    kernel_bits, index_bits = kernels * widest, _width_index_bits(schedule)
     if nest.kernel_bits:
         widths = np.zeros((nest.g + 1, nest.k + 1), np.int64)
         widths[1:, 1:] = np.minimum(np.array(nest.kernel_bits, np.int64), widest).reshape(nest.g, nest.k)
         before = widths.cumsum(axis=0).cumsum(axis=1)
         of_groups = before[groups.stop] - before[groups.start]
         kernel_bits = of_groups[:, outputs.stop] - of_groups[:, outputs.start]
-    if _has_width_index(schedule):
-        index_bits = kernels * WIDTH_INDEX_BITS
     slices = channels.size * nest.kernel_positions
     bits = (np.multiply.outer(kernel_bits, slices) + index_bits[:, :, None]).ravel()
     count, ends = len(bits), np.cumsum(bits)
