@@ -29,7 +29,7 @@ def crosscheck(
         typer.Option("--fitted", metavar="NETWORK[,NETWORK]...", help="Networks that its constants were fitted to."),
     ] = "",
     variant: Annotated[
-        Literal["eager", "channels_last", "compile"], typer.Option("--variant", help="Which runs to look at.")
+        Literal["eager", "channels_last", "compile", "graph"], typer.Option("--variant", help="Which runs to look at.")
     ] = "eager",
     statistic: Annotated[
         Literal["median", "least"], typer.Option("--statistic", help="Of readings; least where others use the machine.")

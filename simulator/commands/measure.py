@@ -1,5 +1,6 @@
 """`fmapsim measure`: what networks take on a real GPU or CPU."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -24,7 +25,7 @@ def measure(
         str, typer.Option("--precision", metavar="NAME[,NAME]...", help="fp32, tf32, fp16, bf16.")
     ] = "fp32",
     variants: Annotated[
-        str, typer.Option("--variants", metavar="NAME[,NAME]...", help="eager, channels_last, compile.")
+        str, typer.Option("--variants", metavar="NAME[,NAME]...", help="eager, channels_last, compile, graph.")
     ] = "eager",
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, metavar="N", help="Of a CPU; all cores if left out.")
@@ -72,7 +73,7 @@ def measure(
         counters={name: read_counters(Path(path)) for name, path in files.items()},
     )
     with progress("measuring", "parts") as advance:
-        measured = run(request, command_line(context, ("out",)), advance)
+        measured = run(request, re.sub(r"=\S*/", "=", command_line(context, ("out",))), advance)
     write_measurement(measured, out)
     _summarise(measured, console())
     console().print(f"wrote {out}")

@@ -7,7 +7,8 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -27,6 +28,11 @@ DTYPES: dict[Precision, torch.dtype] = {
     "bf16": torch.bfloat16,
 }
 
+_ROW = 10
+"""Calls that a GPU gets in one go."""
+
+_EVENTS_SECONDS, _HIGHEST_HERTZ = 50e-6, 2.2e9  # recording two events; above the clock of any GPU until now
+
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of mallopt(3)
 _MOST_BYTES = 2**31 - 1
 
@@ -45,6 +51,15 @@ class Machine(Protocol):
 
     def readings(self, call: Callable[[], Any], seconds: float) -> list[float]:
         """Microseconds of a call, once per reading, for about so many seconds of calls after a warm-up."""
+
+    def own_readings(self, call: Callable[[], Any], seconds: float) -> list[float]:
+        """The same without what the host takes to hand the work over, where the device is not the host."""
+
+    def keep_busy(self, seconds: float) -> None:
+        """Gives the device idle work for so long, so that it does not wait for the host afterwards."""
+
+    def profiled(self) -> AbstractContextManager[None]:
+        """A block whose work a profiler records that was told to wait for it."""
 
     def mark(self) -> Mark:
         """The present moment, in the order of the work that was given to the device."""
@@ -93,6 +108,17 @@ class Cpu:
         """By `torch.utils.benchmark`."""
         timer = torch.utils.benchmark.Timer("call()", globals={"call": call}, num_threads=self._threads)
         return [1e6 * taken for taken in timer.blocked_autorange(min_run_time=seconds).times]
+
+    def own_readings(self, call: Callable[[], Any], seconds: float) -> list[float]:
+        """The readings: the host is the device."""
+        return self.readings(call, seconds)
+
+    def keep_busy(self, seconds: float) -> None:
+        """Nothing: the host is the device."""
+
+    def profiled(self) -> AbstractContextManager[None]:
+        """Any block: no profiler is called."""
+        return contextlib.nullcontext()
 
     def mark(self) -> Mark:
         """The host's clock: operators are done when they return."""
@@ -151,6 +177,43 @@ class Gpu:
             found.append(first.microseconds_until(last))
         return found
 
+    def own_readings(self, call: Callable[[], Any], seconds: float) -> list[float]:
+        """By a pair of events around every call of a row, all of them given to the GPU while it is kept busy."""
+        for _ in range(3):
+            call()
+        self.wait()
+        begin = time.perf_counter()
+        call()
+        handing_over = time.perf_counter() - begin
+        self.wait()
+        found: list[float] = []
+        end = time.perf_counter() + seconds
+        while not found or time.perf_counter() < end:
+            self.keep_busy(_ROW * (handing_over + _EVENTS_SECONDS))
+            pairs = []
+            for _ in range(_ROW):
+                first = _Event()
+                call()
+                pairs.append((first, _Event()))
+            self.wait()
+            found += [first.microseconds_until(last) for first, last in pairs]
+        return found
+
+    def keep_busy(self, seconds: float) -> None:
+        """A kernel that counts cycles, for this long at the highest clock, longer at a lower one."""
+        torch.cuda._sleep(round(seconds * _HIGHEST_HERTZ))  # type: ignore[no-untyped-call]
+
+    @contextlib.contextmanager
+    def profiled(self) -> Iterator[None]:
+        """What Nsight Compute records under `--profile-from-start off`."""
+        self.wait()
+        torch.cuda.profiler.start()  # type: ignore[no-untyped-call]
+        try:
+            yield
+            self.wait()
+        finally:
+            torch.cuda.profiler.stop()  # type: ignore[no-untyped-call]
+
     def mark(self) -> Mark:
         """An event in the stream."""
         return _Event()
@@ -161,17 +224,39 @@ class Gpu:
 
     def describe(self, load_before: float | None) -> Device:
         """Name from CUDA, clocks from nvidia-smi where it can be run."""
-        before, after = self._clocks_before, _gpu_megahertz()
+        loaded, after = self._clocks_under_load(), _gpu_megahertz()
         clocks = {
-            f"{name} {when}": value for when, now in (("before", before), ("after", after)) for name, value in now
+            f"{name} {when}": clock
+            for when, now in (("before", self._clocks_before), ("under load", loaded), ("after", after))
+            for name, clock in now.items()
         }
+        driver, power = _nvidia_smi("driver_version", "power.limit") or ("unknown", "unknown")
         return Device(
             kind="cuda",
             name=torch.cuda.get_device_name(),
             clock_mhz=clocks,
-            libraries={**_libraries(), "cuda": str(torch.version.cuda), "cudnn": _cudnn_version()},
-            settings={"cudnn.benchmark": str(torch.backends.cudnn.benchmark)},
+            libraries={
+                **_libraries(),
+                "cuda": str(torch.version.cuda),
+                "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
+                "driver": driver,
+            },
+            settings={
+                "cudnn.benchmark": str(torch.backends.cudnn.benchmark),
+                "power limit W": power,
+                "host": f"{_cpu_name()}, {os.cpu_count()} cores",
+            },
         )
+
+    def _clocks_under_load(self) -> dict[str, float]:
+        """Clocks while matrix products run."""
+        matrix = torch.randn(8192, 8192, device="cuda", dtype=torch.float16)
+        self.keep_busy(0.5)
+        for _ in range(200):
+            matrix @ matrix
+        found = _gpu_megahertz()
+        self.wait()
+        return found
 
 
 def host_load() -> float | None:
@@ -189,10 +274,6 @@ def _libraries() -> dict[str, str]:
         if match:
             found[name] = match[1]
     return found
-
-
-def _cudnn_version() -> str:
-    return str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
 
 
 def _keep_memory() -> bool:
@@ -231,12 +312,17 @@ def _host_megahertz() -> float | None:
     return None if text is None else float(text)
 
 
-def _gpu_megahertz() -> list[tuple[str, float]]:
-    """Clocks of the multiprocessors and of the memory."""
-    query = ["nvidia-smi", "--query-gpu=clocks.sm,clocks.mem", "--format=csv,noheader,nounits"]
+def _gpu_megahertz() -> dict[str, float]:
+    """Clocks of the multiprocessors and of the memory, those that the driver tells."""
+    found = zip(("sm", "memory"), _nvidia_smi("clocks.sm", "clocks.mem"), strict=False)
+    return {name: float(value) for name, value in found if value.isdecimal()}
+
+
+def _nvidia_smi(*keys: str) -> list[str]:
+    """What the driver's own tool says of the first GPU by these keys, without units; nothing where it cannot be run."""
+    query = ["nvidia-smi", f"--query-gpu={','.join(keys)}", "--format=csv,noheader,nounits"]
     try:
         text = subprocess.run(query, check=True, capture_output=True, text=True, timeout=10).stdout
-        first = text.splitlines()[0].split(",")
-        return [(name, float(value)) for name, value in zip(("sm", "memory"), first, strict=True)]
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+    except (OSError, subprocess.SubprocessError):
         return []
+    return [value.strip() for value in text.splitlines()[0].split(",")] if text.strip() else []

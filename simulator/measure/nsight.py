@@ -1,18 +1,18 @@
 """DRAM bytes from hardware counters: what Nsight Compute wrote as CSV.
 
-Taken with `ncu --csv --page raw --nvtx --metrics dram__bytes.sum …`: one row per kernel, a column per metric with its
-unit below the title, and a column with the ranges that the kernel ran in. `fmapsim measure` opens a range "fmapsim
-NUMBER OPERATOR" around each operator of the network.
+Taken with `ncu --profile-from-start off --nvtx --csv --page raw --metrics dram__bytes.sum --cache-control none
+--clock-control none --log-file FILE fmapsim measure …` of one network at one batch and precision: one row per kernel, a
+column per metric with its unit below the title, and a column with the ranges that the kernel ran in. `fmapsim measure`
+runs the network once more for such a profiler, with a range "fmapsim NUMBER OPERATOR" around each operator.
 """
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import InputError
-from simulator.measure.schema import OperatorTime
 
 METRIC = "dram__bytes.sum"
 
@@ -26,6 +26,11 @@ class Counters:
 
     total: int
     by_operator: Mapping[int, int]
+
+    def of(self, numbers: Iterable[int]) -> int | None:
+        """The bytes of some operators; None where the profiler saw no kernel of theirs."""
+        seen = [self.by_operator[number] for number in numbers if number in self.by_operator]
+        return sum(seen) if seen else None
 
 
 def read_counters(path: Path) -> Counters:
@@ -52,11 +57,3 @@ def read_counters(path: Path) -> Counters:
         if within is not None:
             found[int(within[1])] = found.get(int(within[1]), 0) + moved
     return Counters(total, found)
-
-
-def counted(operators: Sequence[OperatorTime], counters: Counters) -> list[OperatorTime]:
-    """The operators with their DRAM bytes; none where the profiler saw no kernel of theirs."""
-    return [
-        operator.model_copy(update={"dram_bytes": counters.by_operator.get(number)})
-        for number, operator in enumerate(operators)
-    ]

@@ -4,13 +4,15 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from simulator.errors import InputError
 from simulator.measure.ceilings import ceilings, tensor_float
 from simulator.measure.devices import PRECISIONS, Kind, Machine, host_load, machine
-from simulator.measure.nsight import Counters, counted
-from simulator.measure.operators import operator_times
+from simulator.measure.nsight import Counters
+from simulator.measure.operators import Places, operator_times, traced_places
 from simulator.measure.schema import Measurement, NetworkRun, Precision, Spread, Variant, ZeroRun
-from simulator.measure.workloads import build, network_shapes, prepared
+from simulator.measure.workloads import build, layout_of, network_shapes, prepared
 from simulator.measure.zeros import zero_runs
 from simulator.version import VERSION
 
@@ -44,6 +46,10 @@ class Request:
         for name, values in (("network", self.networks), ("batch", self.batches), ("precision", self.precisions)):
             if len(set(values)) < len(values):
                 raise InputError(f"{name} given twice in {', '.join(map(str, values))}")
+        if self.device == "cpu" and "graph" in self.variants:
+            raise InputError("variant graph on device cpu: kernels are captured and replayed on GPUs only")
+        if self.counters and len(self.batches) * len(self.precisions) * len(self.variants) > 1:
+            raise InputError("counters are of one run: expected one batch, precision and variant")
         if any(batch < 1 for batch in self.batches):
             raise InputError(f"batch: found {min(self.batches)}, expected 1 or more")
         if self.seconds <= 0 or self.repeats < 1:
@@ -78,12 +84,13 @@ def measure(request: Request, command: str, progress: Callable[[int, int], None]
     advance()
     runs: list[NetworkRun] = []
     for name in request.networks:
+        network = _Network(name)
         for batch, precision, variant in combinations:
-            runs.append(_network_run(request, device, name, batch, precision, variant))
+            runs.append(_network_run(request, device, network, batch, precision, variant))
             advance()
     zeros: list[ZeroRun] = []
     if request.zeros:
-        zeros = list(zero_runs(device, min(request.seconds, 0.3)))
+        zeros = list(zero_runs(device, request.precisions, min(request.seconds, 0.3)))
         advance()
     return Measurement(
         fmapsim=VERSION,
@@ -96,21 +103,38 @@ def measure(request: Request, command: str, progress: Callable[[int, int], None]
     )
 
 
+class _Network:
+    """A network that is built once, and traced once for each layout of its feature maps."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.model, self.shape = build(name)
+        self._places: dict[torch.memory_format, Places] = {}
+
+    def places(self, variant: Variant) -> Places:
+        """Where its operators are."""
+        layout = layout_of(variant)
+        if layout not in self._places:
+            self._places[layout] = traced_places(self.name, self.model, self.shape, layout)
+        return self._places[layout]
+
+
 def _network_run(
-    request: Request, device: Machine, name: str, batch: int, precision: Precision, variant: Variant
+    request: Request, device: Machine, network: _Network, batch: int, precision: Precision, variant: Variant
 ) -> NetworkRun:
-    model, shape = build(name)
-    workload = prepared(name, model, shape, batch=batch, precision=precision, variant=variant, device=request.device)
+    name = network.name
+    counters = (request.counters or {}).get(name)
     with tensor_float(precision):
+        workload = prepared(
+            network.model, network.shape, batch=batch, precision=precision, variant=variant, device=request.device
+        )
         for _ in range(request.warm_up):
             workload.run()
         whole = Spread.of(device.readings(workload.run, request.seconds))
         operators = []
-        if variant != "compile":
-            operators = operator_times(workload, device, request.repeats, request.warm_up)
-    counters = (request.counters or {}).get(name)
-    if counters is not None:
-        operators = counted(operators, counters)
+        if variant in ("eager", "channels_last"):
+            places = network.places(variant)
+            operators = operator_times(workload, device, places, request.repeats, request.warm_up, counters)
     return NetworkRun(
         network=name,
         batch=batch,

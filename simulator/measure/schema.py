@@ -1,6 +1,7 @@
 """What a measurement file holds: JSON, checked when it is read and before it is written."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,8 +13,14 @@ from simulator.whole_file import whole_file
 
 FORMAT: Literal[1] = 1
 
+_DIGITS = 6
+_INNERMOST = re.compile(r"\{[^{}]*\}")
+
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
-Variant = Literal["eager", "channels_last", "compile"]
+Variant = Literal["eager", "channels_last", "compile", "graph"]
+"""How a network runs: as PyTorch does by itself; with channels innermost; through `torch.compile`; or its eager kernels
+captured in a CUDA graph and replayed, without the host."""
+
 Statistic = Literal["median", "least"]
 Microseconds = Annotated[float, Field(gt=0)]
 
@@ -60,7 +67,8 @@ class Spread(Record):
             above = min(below + 1, len(ordered) - 1)
             return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
-        return Spread(median=at(0.5), lower=at(0.25), upper=at(0.75), least=ordered[0], samples=len(ordered))
+        median, lower, upper, least = (float(f"{at(share):.{_DIGITS}g}") for share in (0.5, 0.25, 0.75, 0))
+        return Spread(median=median, lower=lower, upper=upper, least=least, samples=len(ordered))
 
 
 class Device(Record):
@@ -84,10 +92,30 @@ class Ceiling(Record):
 
     name: `copy_bandwidth` (bytes read and written per second; size_bytes: of what is copied), `matrix_rate`
     (multiply-accumulates per second, at a precision), `element_rate` (elements per second through an element-wise
-    operator, size_bytes of them) and `launch` or `convolution_launch` (seconds of an operator with hardly any work).
+    operator, size_bytes of them), `batch_norm_rate` and `pooling_rate` (elements of feature maps per second, of a batch
+    norm and of a max pooling of 2×2), `rearranging_rate` (bytes of feature maps that get their channels innermost per
+    second) and `launch` or `convolution_launch` (seconds of an operator with hardly any work). Of a GPU also
+    `own_launch` and `own_convolution_launch`, read as operators of networks are, without waiting for the host; and the
+    seconds from one such operator to the next in a row of them: `issue`, `convolution_issue` and `batch_norm_issue` as
+    the host gives them, `replay` as a CUDA graph of ReLUs does.
     """
 
-    name: Literal["copy_bandwidth", "matrix_rate", "element_rate", "launch", "convolution_launch"]
+    name: Literal[
+        "copy_bandwidth",
+        "matrix_rate",
+        "element_rate",
+        "batch_norm_rate",
+        "pooling_rate",
+        "rearranging_rate",
+        "launch",
+        "convolution_launch",
+        "own_launch",
+        "own_convolution_launch",
+        "issue",
+        "convolution_issue",
+        "batch_norm_issue",
+        "replay",
+    ]
     value: Annotated[float, Field(gt=0)]
     unit: Literal["B/s", "MAC/s", "elements/s", "s"]
     precision: Precision = "fp32"
@@ -130,7 +158,7 @@ class ZeroRun(Record):
     """A kernel on operands with zeros: dense kernels of the library, and those of `torch.sparse`.
 
     kernel: what ran; zeros_in: the operand that has zeros. zeros: their share. whole: whether whole feature maps are
-    zero, or elements anywhere.
+    zero, or elements anywhere. precision: of the operands.
     """
 
     kernel: str
@@ -139,6 +167,7 @@ class ZeroRun(Record):
     zeros_in: Literal["ifm", "kernel"]
     zeros: Annotated[float, Field(ge=0, le=1)]
     whole: bool = False
+    precision: Precision = "fp32"
     latency_us: Spread
 
 
@@ -163,8 +192,10 @@ class Measurement(Record):
 
 
 def write_measurement(measurement: Measurement, path: Path) -> None:
-    """Writes the file, whole or not at all. Raises InputError when its folder cannot be written."""
+    """Writes the file, whole or not at all; one line for each spread. Raises InputError when its folder cannot be
+    written."""
     text = json.dumps(measurement.model_dump(mode="json", exclude_defaults=True) | {"format": FORMAT}, indent=1)
+    text = _INNERMOST.sub(lambda found: re.sub(r"\n *", " ", found[0]), text)
     with whole_file(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 

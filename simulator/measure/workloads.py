@@ -1,7 +1,9 @@
 """The networks that are measured: built-in ones and published structures, with random weights, ready to run."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ from torch import nn
 
 from simulator.errors import InputError
 from simulator.extract.networks.registry import network_spec
+from simulator.measure.cuda_graph import replayed
 from simulator.measure.devices import DTYPES
 from simulator.measure.schema import Precision, Variant
 from simulator.pruning.static.prune import Request, prune
@@ -20,16 +23,17 @@ _SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """A network on its input: `model` in evaluation mode and `images` [N, C, H, W], both on the device."""
+    """A network on its input: `model` in evaluation mode and `images` [N, C, H, W], both on the device; `call` is one
+    inference as the variant runs it."""
 
-    name: str
     model: nn.Module
     images: torch.Tensor
+    call: Callable[[], Any]
 
     def run(self) -> Any:
         """One inference."""
         with torch.no_grad():
-            return self.model(self.images)
+            return self.call()
 
 
 def network_shapes(name: str) -> Trace:
@@ -59,7 +63,6 @@ def build(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
 
 
 def prepared(
-    name: str,
     model: nn.Module,
     shape: tuple[int, int, int],
     *,
@@ -68,11 +71,18 @@ def prepared(
     variant: Variant,
     device: str,
 ) -> Workload:
-    """`model` and a batch of random images, as the variant wants them."""
+    """A copy of `model` and a batch of random images, as the variant wants them."""
     generator = torch.Generator().manual_seed(_SEED)
-    layout = torch.channels_last if variant == "channels_last" else torch.contiguous_format
-    placed = model.to(device=device, dtype=DTYPES[precision], memory_format=layout)  # type: ignore[call-overload]
+    layout = layout_of(variant)
+    placed = copy.deepcopy(model).to(device=device, dtype=DTYPES[precision], memory_format=layout)  # type: ignore[call-overload]
     images = torch.randn(batch, *shape, generator=generator)
     images = images.to(device=device, dtype=DTYPES[precision]).contiguous(memory_format=layout)
+    if variant == "graph":
+        return Workload(placed, images, replayed(placed, images))
     runs: Callable[..., Any] = torch.compile(placed) if variant == "compile" else placed
-    return Workload(name, runs, images)  # type: ignore[arg-type]
+    return Workload(placed, images, partial(runs, images))
+
+
+def layout_of(variant: Variant) -> torch.memory_format:
+    """How feature maps and kernels lie in memory."""
+    return torch.channels_last if variant == "channels_last" else torch.contiguous_format

@@ -39,7 +39,7 @@ def test_ranks_of_ties_are_their_mean() -> None:
 def test_the_simulators_own_times_agree_with_it() -> None:
     found = crosscheck(measurement(imitated(NETWORK, {}), imitated(OTHER, {}, 3.0)), "cpu-avx512", fitted=[NETWORK])
     own, slower = found.networks.itertuples()
-    assert own.error == pytest.approx(0, abs=1e-9)
+    assert own.error == pytest.approx(0, abs=1e-5)
     assert own.rank_correlation == pytest.approx(1)
     assert slower.error == pytest.approx(-2 / 3)
     assert list(found.judged["network"]) == [OTHER]

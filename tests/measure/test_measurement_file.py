@@ -1,5 +1,6 @@
 """The form of measurement files: what is written is read again, and what is wrong is named."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from measured import RUN, measurement
 
 from simulator.errors import InputError
-from simulator.measure.nsight import counted, read_counters
+from simulator.measure.nsight import read_counters
 from simulator.measure.schema import Measurement, Spread, read_measurement, write_measurement
 
 COMMITTED = sorted((Path(__file__).parents[2] / "measurements").glob("*.json"))
@@ -80,7 +81,29 @@ def test_counters_go_to_the_operators_whose_ranges_kernels_ran_in(tmp_path: Path
     (tmp_path / "c.csv").write_text(NSIGHT)
     found = read_counters(tmp_path / "c.csv")
     assert found.total == 1_607_500
-    assert [operator.dram_bytes for operator in counted(RUN.operators, found)] == [1_300_500, 300_000, None]
+    assert [found.of(numbers) for numbers in ([0], [1], [0, 1], [2])] == [1_300_500, 300_000, 1_600_500, None]
+
+
+def test_counters_are_read_as_the_profiler_writes_them(tmp_path: Path) -> None:
+    """Columns and cells of Nsight Compute 2025.3 on an H200."""
+    titles = ["ID", "thread Domain:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg", "dram__bytes.sum"]
+    domain = '570  "<default domain>:fmapsim {} convolution:none:none:none:none:none:none" '
+    rows = [["0", domain.format(0), "5,120"], ["1", domain.format(0), "143,032,064"], ["2", domain.format(3), "9"]]
+    with (tmp_path / "c.csv").open("w", newline="") as file:
+        file.write("==WARNING== Note: Running with uncontrolled GPU caches.\n")
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([titles, ["", "", "byte"], *rows])
+    found = read_counters(tmp_path / "c.csv")
+    assert (found.total, found.by_operator) == (143_037_193, {0: 143_037_184, 3: 9})
+
+
+def test_a_spread_is_one_line_of_the_file(tmp_path: Path) -> None:
+    write_measurement(measurement(RUN), tmp_path / "m.json")
+    lines = (tmp_path / "m.json").read_text().splitlines()
+    spreads = [line.strip() for line in lines if '"median"' in line]
+    assert len(spreads) == 2 + 1 + len(RUN.operators)
+    for line in spreads:
+        assert line.startswith('"latency_us": {')
+        assert line.rstrip(",").endswith("}")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from simulator.extract.tracer import trace_graph
 from simulator.extract.views import EXAMPLES
 from simulator.measure.crosscheck import crosscheck, shapes
 from simulator.measure.devices import machine
-from simulator.measure.operators import operator_places
+from simulator.measure.nsight import Counters
+from simulator.measure.operators import matched, operator_places
 from simulator.measure.run import Request, measure
 from simulator.measure.workloads import build, prepared
 from simulator.trace.unfold import unfolded
@@ -48,10 +49,36 @@ def test_timing_changes_nothing_and_leaves_views_out() -> None:
 
 def test_published_structures_are_cut_out_of_their_networks() -> None:
     model, shape = build("budget/resnet18-di-unif")
-    workload = prepared("x", model, shape, batch=1, precision="fp32", variant="channels_last", device="cpu")
+    workload = prepared(model, shape, batch=1, precision="fp32", variant="channels_last", device="cpu")
     assert model.get_submodule("layer1.0.conv1").weight.shape[0] == 32
     assert workload.images.is_contiguous(memory_format=torch.channels_last)
     assert workload.run().shape == (1, network_spec("resnet18").num_classes)
+
+
+def test_counted_bytes_go_to_operators_by_their_number() -> None:
+    counters = {"cifar_resnet20": Counters(30, {0: 10, 1: 20})}
+    request = Request(["cifar_resnet20"], threads=1, seconds=0.01, repeats=1, warm_up=1, counters=counters)
+    [run] = measure(request, "x").networks
+    assert run.dram_bytes == 30
+    # the second operator of a run is the memory that its first batch norm sets aside
+    assert [(operator.name, operator.dram_bytes) for operator in run.operators[:3]] == [
+        ("conv1", 10),
+        ("other/empty", 20),
+        ("conv1/batch_norm", None),
+    ]
+
+
+def test_operators_that_only_gpus_run_have_the_place_of_the_hosts() -> None:
+    aten = torch.ops.aten
+    places = [
+        (aten.convolution.default, "conv"),
+        (aten.native_batch_norm.default, "conv/batch_norm"),
+        (aten.relu.default, "conv/relu"),
+    ]
+    ran = [aten.convolution.default, aten.cudnn_batch_norm.default, aten.relu.default]
+    assert [place.name for place in matched(places, ran)] == ["conv", "conv/batch_norm", "conv/relu"]
+    assert matched(places, ran)[1].operator == "cudnn_batch_norm"
+    assert matched(places, [aten.constant_pad_nd.default])[0].name == "other/constant_pad_nd"
 
 
 @pytest.mark.parametrize(
@@ -62,6 +89,8 @@ def test_published_structures_are_cut_out_of_their_networks() -> None:
         ({"batches": (2, 2)}, "batch given twice in 2, 2"),
         ({"networks": ["budget/resnet50-weights-di"]}, "quantised weights"),
         ({"networks": ["resnet19"]}, "resnet19"),
+        ({"variants": ("graph",)}, "variant graph on device cpu"),
+        ({"counters": {"tinynet": Counters(1, {})}, "batches": (1, 2)}, "counters are of one run"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments: dict[str, object], message: str) -> None:
