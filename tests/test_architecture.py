@@ -30,7 +30,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "extract": {"errors", "trace", "version"},
     "api": {"errors", "trace", "hardware", "machine", "report", "version"},
     "pruning": {"errors", "whole_file", "trace", "hardware", "report", "extract", "api"},
-    "measure": {"errors", "whole_file", "version", "trace", "hardware", "report", "extract", "api", "pruning"},
+    "measure": {
+        "errors",
+        "whole_file",
+        "version",
+        "trace",
+        "hardware",
+        "machine",
+        "report",
+        "extract",
+        "api",
+        "pruning",
+    },
     "demo": {"errors", "whole_file", "trace", "hardware", "machine", "report", "extract", "api", "version"},
 }
 ON_TOP = {"cli", "commands", "__main__", "__init__"}

@@ -8,17 +8,18 @@ from pathlib import Path
 import pandas as pd
 
 from simulator.measure.crosscheck import CrossCheck
-from simulator.validation.measured import checked
+from simulator.validation import h200, measured
 from simulator.validation.p100 import MILLISECONDS, milliseconds
 
 FOLDER = Path(__file__).parents[2] / "measurements" / "checks"
 TABLES = ("layers", "networks", "reductions")
 P100 = FOLDER / "nvidia-p100.csv"
+DRAM = FOLDER / "nvidia-h200-dram.csv"
 
 
-def load() -> CrossCheck:
-    """The cross-check of the CPU core from its tables."""
-    return CrossCheck(*(pd.read_csv(FOLDER / f"cpu-{name}.csv") for name in TABLES))
+def load(device: str = "cpu") -> CrossCheck:
+    """The cross-check of the CPU core ("cpu") or of the GPU ("nvidia-h200") from its tables."""
+    return CrossCheck(*(pd.read_csv(FOLDER / f"{device}-{name}.csv") for name in TABLES))
 
 
 def p100_table() -> pd.DataFrame:
@@ -33,9 +34,10 @@ def p100_table() -> pd.DataFrame:
 def main() -> None:
     """Writes all tables."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    found = checked()
-    for name in TABLES:
-        getattr(found, name).to_csv(FOLDER / f"cpu-{name}.csv", index=False, float_format="%.6g")
+    for device, found in (("cpu", measured.checked()), ("nvidia-h200", h200.checked())):
+        for name in TABLES:
+            getattr(found, name).to_csv(FOLDER / f"{device}-{name}.csv", index=False, float_format="%.6g")
+    h200.dram_table().to_csv(DRAM, index=False)
     p100_table().to_csv(P100, index=False, float_format="%.6g")
 
 

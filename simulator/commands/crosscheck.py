@@ -31,6 +31,9 @@ def crosscheck(
     variant: Annotated[
         Literal["eager", "channels_last", "compile", "graph"], typer.Option("--variant", help="Which runs to look at.")
     ] = "eager",
+    precision: Annotated[
+        Literal["fp32", "tf32", "fp16", "bf16"] | None, typer.Option("--precision", help="Of the runs to look at.")
+    ] = None,
     statistic: Annotated[
         Literal["median", "least"], typer.Option("--statistic", help="Of readings; least where others use the machine.")
     ] = "median",
@@ -70,6 +73,7 @@ def crosscheck(
             hardware,
             fitted=names,
             variant=variant,
+            precision=precision,
             statistic=statistic,
             overrides=changes,
             progress=advance,

@@ -15,8 +15,9 @@ from simulator.hardware.layout import Layout, NameOrSection
 from simulator.hardware.mapping import Mapping
 from simulator.hardware.on_chip import OnChip
 from simulator.hardware.post_processing import PostProcessing
+from simulator.hardware.rearranging import Rearranging
 from simulator.hardware.section import Positive, Section
-from simulator.hardware.units import Bits, BytesPerSecond, Hertz, Milliwatts, Picojoules, Picoseconds, SquareMicrometres
+from simulator.hardware.units import Bits, Hertz, Milliwatts, Picojoules, Picoseconds, SquareMicrometres
 
 
 class PruningArea(Section):
@@ -107,10 +108,7 @@ class Accelerator(Section):
 
     layer_overhead: picoseconds that pass at the beginning of every layer that moves data, before its first load;
     run_overhead: those that pass once, before the first layer, to launch a program.
-    rearranging: bytes per second at which a library brings kernels and feature maps into the order that it works in,
-    and results of convolutions back, at every call and before the layer's work; without it they lie in that order
-    already. Matrix products, as which 1×1 convolutions with stride 1 run, write results where they belong; those of a
-    matrix and a single vector, and those of two activations, take their operands as they are.
+    rearranging: what a library does to operands at every call; without it they lie in its order already.
     fully_connected_batch: frames whose fully connected layers, those with one position, run together: each frame waits
     there for the others.
     """
@@ -130,7 +128,7 @@ class Accelerator(Section):
     on_chip: OnChip = OnChip.unchecked()
     layer_overhead: Picoseconds = Field(default=0, validate_default=False)
     run_overhead: Picoseconds = Field(default=0, validate_default=False)
-    rearranging: BytesPerSecond | None = None
+    rearranging: Rearranging | None = None
     fully_connected_batch: Positive = 1
     precision: Precision = Precision.unchecked()
     energy: Energy

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from simulator.hardware.section import Positive, Section, Share
 from simulator.hardware.skipping import ONE_MAC, Skipping
-from simulator.hardware.units import Bits, Picojoules
+from simulator.hardware.units import Bits, Bytes, Picojoules
 
 ZeroHandling = Literal["none", "gate", "skip"]
 
@@ -87,10 +87,18 @@ class Delivery(Section):
 
 
 class Block(Section):
-    """Outputs that a core works on at a time, for `dataflow: output_blocks`: channels by positions of all images."""
+    """Outputs that a core works on at a time, for `dataflow: output_blocks`: channels by positions of all images.
+
+    most_positions: of a layer, of all images, for a size that the library has for small layers alone.
+    """
 
     outputs: Positive
     positions: Positive
+    most_positions: Positive | None = None
+
+    def serves(self, positions: int) -> bool:
+        """Whether the library has it for a layer of so many positions."""
+        return self.most_positions is None or positions <= self.most_positions
 
 
 class Array(Section):
@@ -111,7 +119,9 @@ class Array(Section):
     scratch_pads, delivery: for `dataflow: row_stationary`.
     blocks, for `dataflow: output_blocks`: the sizes of blocks of outputs that a library has kernels for; `count` cores
     take them in turns. efficiency: the share of its multipliers that a core keeps busy on full blocks;
-    depthwise_efficiency: the same for groups of a single channel, where it differs.
+    depthwise_efficiency: the same for groups of a single channel, where it differs. vector: bytes that a core
+    loads at a time at its full rate; where the input channels of a position do not fill whole ones, it loads the
+    largest power of two that they fill, and does fewer MACs by as much.
     timing: `strict` runs folds one after the other, as SCALE-Sim counts them; `pipelined` loads the next fold while one
     runs. local_reuse, for `dataflow: spatial`: operands that the PEs keep for a whole tile, so that each element leaves
     its buffer once per tile; the others leave it at every use.
@@ -146,6 +156,7 @@ class Array(Section):
     blocks: tuple[Block, ...] = ()
     efficiency: Share = 1.0
     depthwise_efficiency: Share | None = None
+    vector: Bytes | None = None
     zeros: Zeros = Zeros.unchecked()
     skipping: Skipping | None = None
 
@@ -220,7 +231,9 @@ class Array(Section):
     def _check_blocks(self) -> None:
         if (self.dataflow == "output_blocks") != bool(self.blocks):
             raise ValueError("'blocks' belongs to dataflow: output_blocks, and dataflow: output_blocks needs it")
-        for key in ("efficiency", "depthwise_efficiency"):
+        if self.blocks and all(block.most_positions is not None for block in self.blocks):
+            raise ValueError("blocks: expected a size without most_positions, for layers of more positions")
+        for key in ("efficiency", "depthwise_efficiency", "vector"):
             if self.dataflow != "output_blocks" and getattr(self, key) not in (1.0, None):
                 raise ValueError(f"{key} belongs to dataflow: output_blocks, found dataflow: {self.dataflow}")
 

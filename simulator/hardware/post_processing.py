@@ -78,7 +78,11 @@ class PostProcessing(Section):
     that an operator makes over its elements, 1 for those not named. efficiency: the share of the lanes that is busy
     where a layer streams through them. apart: what recordings fold into the layer before (batch norm, activations) runs
     as layers of its own, as the kernels of a framework do that does not fuse them. overhead: picoseconds at the
-    beginning of every layer of this unit, in place of `layer_overhead`.
+    beginning of every layer of this unit, in place of `layer_overhead`. launches: how many kernels an operator is made
+    of, 1 for those not named; each of them takes the overhead. blocks: elements of a channel's plane that an operator
+    works on at a time, for operators whose planes take whole blocks. bias, with `apart`: `pass` where a kernel of its
+    own adds it to the OFM of a convolution without a batch norm behind it; that takes the overhead and the time of
+    reading and writing the OFM, and is not among the traffic.
     """
 
     lanes: Positive = 16
@@ -88,12 +92,20 @@ class PostProcessing(Section):
     efficiency: Share = 1.0
     apart: bool = False
     overhead: Picoseconds | None = None
+    launches: dict[str, Positive] = Field(default_factory=dict)
+    blocks: dict[str, Positive] = Field(default_factory=dict)
+    bias: Literal["free", "pass"] = "free"
 
     def cycles(self, elements: Ints) -> Ints:
         """Whole cycles in which so many elements pass through the lanes."""
         if self.efficiency == 1.0:
             return -(-elements // self.lanes)
         return np.ceil(elements / (self.lanes * self.efficiency)).astype(np.int64)
+
+    def whole_blocks(self, operator: str, plane: int) -> int:
+        """The elements of a plane of so many, with those by which it does not fill the operator's last block."""
+        block = self.blocks.get(operator, 1)
+        return -(-plane // block) * block
 
     def fuses(self, operator: str) -> bool:
         """Whether an operator of the trace can follow an array layer on the way out."""
@@ -114,10 +126,13 @@ class PostProcessing(Section):
                 self.efficiency,
                 self.apart,
                 self.overhead,
+                frozenset(self.launches.items()),
+                frozenset(self.blocks.items()),
+                self.bias,
             )
         )
 
-    @field_validator("operations", mode="before")
+    @field_validator("operations", "launches", "blocks", mode="before")
     @classmethod
     def _known(cls, value: object) -> object:
         for name in value if isinstance(value, dict) else ():

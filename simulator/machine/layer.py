@@ -330,4 +330,6 @@ def vector_cycles(schedule: LayerSchedule, batch: Batch, layer: Layer) -> Ints:
         )
         read += images * np.prod([last - first for first, last in sides], axis=0)
     written = images * schedule.groups.size[steps.g] * schedule.rows.size[row] * schedule.columns.size[column]
+    plane = nest.p * nest.q
+    written = -(-written * unit.whole_blocks(layer.operator, plane) // plane)
     return unit.cycles(np.maximum(read, written) * passes)

@@ -3,6 +3,7 @@
 import fnmatch
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from simulator.api import simulate
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.load import load_accelerator
+from simulator.machine.workers import in_processes
 from simulator.measure.schema import BITS, Measurement, NetworkRun, Precision, Statistic, Variant
 from simulator.trace.published import PREFIX, published_budgets, published_trace
 from simulator.trace.trace import Trace, network_trace
@@ -62,28 +64,29 @@ def crosscheck(
     *,
     fitted: Collection[str] = (),
     variant: Variant = "eager",
+    precision: Precision | None = None,
     statistic: Statistic = "median",
     overrides: Mapping[str, object] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
 ) -> CrossCheck:
     """The runs of one variant beside the simulator's answers; fitted: networks that constants were fitted to.
 
-    statistic: which of its readings stands for a time.
+    precision: of the runs to look at, None for all. statistic: which of its readings stands for a time. workers:
+    processes that simulate.
 
     Raises InputError when there is no such run, or one of `fitted` was not measured.
     """
-    runs = [run for run in measurement.networks if run.variant == variant]
-    if not runs:
-        held = ", ".join(dict.fromkeys(run.variant for run in measurement.networks)) or "none"
-        raise InputError(f"the measurement holds no run of variant {variant}; those that it holds: {held} (--variant)")
+    runs = _chosen(measurement, variant, precision)
     names = {run.network for run in runs}
     for name in fitted:
         if name not in names:
             raise InputError(f"'{name}' was not measured; measured: {', '.join(sorted(names))}")
     layers, networks = [], []
-    for done, run in enumerate(runs, 1):
-        simulated = simulated_layers(run, hardware, overrides)
-        ours = layer_rows(run, simulated, run.network in fitted, statistic)
+    work = partial(simulated_layers, hardware=hardware, overrides=overrides)
+    tables = in_processes(work, runs, workers) if workers > 1 else map(work, runs)
+    for done, (run, simulated) in enumerate(zip(runs, tables, strict=True), 1):
+        ours = layer_rows(run, simulated, run.network in fitted, statistic, marks_us(measurement))
         layers.append(ours)
         matched = set(ours["layer"])
         measured = run.latency_us.value(statistic)
@@ -105,6 +108,34 @@ def crosscheck(
             progress(done, len(runs))
     table = pd.DataFrame(networks)
     return CrossCheck(pd.concat(layers, ignore_index=True), table, reductions(table))
+
+
+def _chosen(measurement: Measurement, variant: Variant, precision: Precision | None) -> list[NetworkRun]:
+    """The runs of a variant; those of CUDA graphs with the operators that were read in eager runs of these kernels."""
+    runs = [run for run in measurement.networks if run.variant == variant]
+    if not runs:
+        held = ", ".join(dict.fromkeys(run.variant for run in measurement.networks)) or "none"
+        raise InputError(f"the measurement holds no run of variant {variant}; those that it holds: {held} (--variant)")
+    if precision is not None:
+        held = ", ".join(dict.fromkeys(run.precision for run in runs))
+        runs = [run for run in runs if run.precision == precision]
+        if not runs:
+            raise InputError(f"the measurement holds no run at {precision}; those that it holds: {held} (--precision)")
+    if variant != "graph":
+        return runs
+    eager = {(run.network, run.batch, run.precision): run for run in measurement.networks if run.variant == "eager"}
+    found = []
+    for run in runs:
+        same = eager.get((run.network, run.batch, run.precision))
+        found.append(run if same is None else run.model_copy(update={"operators": same.operators}))
+    return found
+
+
+def marks_us(measurement: Measurement) -> float:
+    """What reading an operator of a GPU adds to it: a ReLU with hardly any work read as operators are, less what it
+    takes in a CUDA graph; 0 where these were not measured."""
+    read, replayed = measurement.ceiling("own_launch"), measurement.ceiling("replay")
+    return 0.0 if read is None or replayed is None else 1e6 * (read - replayed)
 
 
 def simulated_layers(
@@ -132,14 +163,18 @@ def simulated_layers(
 
 
 def layer_rows(
-    run: NetworkRun, simulated: pd.DataFrame, fitted: bool = False, statistic: Statistic = "median"
+    run: NetworkRun,
+    simulated: pd.DataFrame,
+    fitted: bool = False,
+    statistic: Statistic = "median",
+    marks: float = 0.0,
 ) -> pd.DataFrame:
-    """The layers of a run that were both measured and simulated."""
+    """The layers of a run that were both measured and simulated; marks: microseconds that reading added to each."""
     measured = pd.DataFrame(
         {
             "layer": [operator.name for operator in run.operators],
             "operator": [operator.operator for operator in run.operators],
-            "measured_us": [operator.latency_us.value(statistic) for operator in run.operators],
+            "measured_us": [_without(marks, operator.latency_us.value(statistic)) for operator in run.operators],
         },
         columns=["layer", "operator", "measured_us"],
     )
@@ -151,6 +186,11 @@ def layer_rows(
     both["ratio"] = both["simulated_us"] / both["measured_us"]
     both["fitted"] = fitted
     return both
+
+
+def _without(marks: float, reading: float) -> float:
+    """A reading less what reading added, which is never all of it."""
+    return max(reading - marks, 0.1 * reading)
 
 
 def shapes(network: str) -> Trace:

@@ -1,8 +1,9 @@
 """Constants of a device, fitted to some of the layers measured on it by least squares in the logarithm of time."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy.typing as npt
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
-from simulator.measure.crosscheck import layer_rows, simulated_layers
-from simulator.measure.schema import Measurement, Statistic
+from simulator.machine.workers import in_processes
+from simulator.measure.crosscheck import layer_rows, marks_us, simulated_layers
+from simulator.measure.schema import Measurement, NetworkRun, Precision, Statistic
 
 MOST = 4
 """Constants that may be fitted for a device: more would begin to describe single layers."""
@@ -19,13 +21,16 @@ MOST = 4
 _STEP, _ROUNDS, _CLOSE = 0.25, 6, 0.01
 
 Floats = npt.NDArray[np.float64]
+Hardware = Accelerator | str | Path
 
 
 @dataclass(frozen=True)
 class Constant:
     """A number of an accelerator file that is fitted: its key, where to begin, its unit if it has one, and its limit.
 
-    whole: whether the file takes only whole numbers. entry: of a key that holds numbers by name, which of them.
+    whole: whether the file takes only whole numbers. entry: of a key that holds numbers by name, which of them. scales:
+    by precision, what the number is multiplied with in the file for that precision; it is not set in files for others.
+    Without scales all files take it as it is.
     """
 
     key: str
@@ -34,11 +39,19 @@ class Constant:
     most: float = math.inf
     whole: bool = False
     entry: str | None = None
+    scales: Mapping[Precision, float] | None = None
 
     @property
     def name(self) -> str:
         """The key, with the entry."""
         return self.key if self.entry is None else f"{self.key}.{self.entry}"
+
+    def changes(self, value: float, precision: Precision) -> dict[str, object]:
+        """What the value sets in the file for a precision."""
+        if self.scales is None:
+            return {self.key: self.written(value)}
+        scale = self.scales.get(precision)
+        return {} if scale is None else {self.key: self.written(scale * value)}
 
     def written(self, value: float) -> object:
         """The value as the file has it."""
@@ -52,23 +65,30 @@ class Constant:
 
 @dataclass(frozen=True)
 class Fit:
-    """values by key; error: the root of the mean square of ln(simulated / measured) over `layers`, before and after."""
+    """values by key; error: the root of the mean square of ln(simulated / measured) over the layers of `runs` (network,
+    batch, precision), before and after."""
 
     values: Mapping[str, float]
-    layers: tuple[tuple[str, int, str], ...]
+    runs: tuple[tuple[str, int, Precision], ...]
     error_before: float
     error: float
 
 
 def fit(
     measurement: Measurement,
-    hardware: Accelerator | str | Path,
+    hardware: Hardware | Mapping[Precision, Hardware],
     constants: Collection[Constant],
     networks: Collection[str],
     statistic: Statistic = "median",
     progress: Callable[[str], None] | None = None,
+    by_time: bool = False,
+    workers: int = 1,
 ) -> Fit:
     """The values at which the eager layers of `networks` agree best; steps of Gauss and Newton in logarithms.
+
+    hardware: the file of the device, or one for each precision at which it was measured. by_time: whether
+    a layer counts by its share of its network's measured time, and not each like any other. workers: processes that
+    simulate.
 
     Raises InputError for more constants than MOST, and for networks whose layers were not measured.
     """
@@ -79,18 +99,12 @@ def fit(
     for name in networks:
         if not any(run.network == name and run.operators for run in runs):
             raise InputError(f"no layers of '{name}' were measured, so nothing can be fitted to them")
-    layers: list[tuple[str, int, str]] = []
+    marks = marks_us(measurement)
 
     def residuals(logarithms: Floats) -> Floats:
-        values = zip(chosen, logarithms, strict=True)
-        changes = {constant.key: constant.written(math.exp(value)) for constant, value in values}
-        layers.clear()
-        parts = []
-        for run in runs:
-            rows = layer_rows(run, simulated_layers(run, hardware, changes), True, statistic)
-            layers.extend((run.network, run.batch, name) for name in rows["layer"])
-            parts.append(np.log(rows["ratio"].to_numpy(np.float64)))
-        return np.concatenate(parts)
+        values = [math.exp(value) for value in logarithms]
+        work = partial(_residuals, chosen, values, hardware, statistic, marks, by_time)
+        return np.concatenate(list(in_processes(work, runs, workers) if workers > 1 else map(work, runs)))
 
     most = np.log([constant.most for constant in chosen])
     place = np.minimum(np.log([constant.start for constant in chosen]), most)
@@ -110,7 +124,27 @@ def fit(
         if not improved or np.max(np.abs(step)) < _CLOSE:
             break
     values = {constant.name: math.exp(value) for constant, value in zip(chosen, place, strict=True)}
-    return Fit(values, tuple(layers), before, _root_mean_square(left))
+    return Fit(values, tuple((run.network, run.batch, run.precision) for run in runs), before, _root_mean_square(left))
+
+
+def _residuals(
+    constants: Sequence[Constant],
+    values: Sequence[float],
+    hardware: Hardware | Mapping[Precision, Hardware],
+    statistic: Statistic,
+    marks: float,
+    by_time: bool,
+    run: NetworkRun,
+) -> Floats:
+    """ln(simulated / measured) of the layers of a run, times the root of their weights, which are 1 on average."""
+    changes: dict[str, object] = {}
+    for constant, value in zip(constants, values, strict=True):
+        changes |= constant.changes(value, run.precision)
+    own = hardware[run.precision] if isinstance(hardware, Mapping) else hardware
+    rows = layer_rows(run, simulated_layers(run, own, changes), True, statistic, marks)
+    apart = np.log(rows["ratio"].to_numpy(np.float64))
+    times = rows["measured_us"].to_numpy(np.float64)
+    return np.asarray(apart * np.sqrt(times / times.mean()) if by_time else apart, np.float64)
 
 
 def _shortened(

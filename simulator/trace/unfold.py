@@ -14,13 +14,17 @@ from simulator.trace.trace import Trace
 _OWN_LABEL = frozenset({"activation", "elementwise", "reduce"})
 """Operators whose first name in `Layer.fused` is what they do themselves."""
 
+BIAS = "bias"
+"""What a convolution adds to its OFM where no batch norm follows, among the names of what is folded into it."""
+
 _OPERATORS = {"batch_norm": "batch_norm", "scale": "elementwise", "add_constant": "elementwise"}
 
 
 def unfolded(trace: Trace) -> Trace:
     """`trace` with a layer for everything that was folded into another one, named as `folded_names` says.
 
-    What lies between is a tensor without zeros: nobody recorded it. Raises InputError for a statistical trace.
+    What lies between is a tensor without zeros: nobody recorded it. A convolution without a batch norm behind it, which
+    is taken to have a bias, keeps the name `BIAS`. Raises InputError for a statistical trace.
     """
     if not any(_folded(layer) for layer in trace.layers):
         return trace
@@ -33,6 +37,8 @@ def unfolded(trace: Trace) -> Trace:
         kernels[len(layers)] = index
         labels = _folded(layer)
         kept = layer.fused[: len(layer.fused) - len(labels)]
+        if layer.operator == "conv" and labels[:1] != ("batch_norm",) and BIAS not in kept:
+            kept = (*kept, BIAS)
         produced = [layer.output]
         for _ in labels:
             produced.insert(0, len(tensors))
@@ -66,7 +72,8 @@ def folded_names(layer: str, labels: Sequence[str]) -> list[str]:
 
 def _folded(layer: Layer) -> tuple[str, ...]:
     """The names of what was folded into a layer, without its own."""
-    return layer.fused[1:] if layer.operator in _OWN_LABEL else layer.fused
+    labels = layer.fused[1:] if layer.operator in _OWN_LABEL else layer.fused
+    return tuple(label for label in labels if label != BIAS)
 
 
 class _Renumbered:

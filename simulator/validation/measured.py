@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from simulator.measure.crosscheck import RANK, REDUCTION_POINTS, WHOLE_TOLERANCE, CrossCheck, crosscheck
+from simulator.measure.crosscheck import CrossCheck, crosscheck
 from simulator.measure.schema import Measurement, read_measurement
 from simulator.resources import shipped_folder
+from simulator.validation.crosschecked import rows_of
 from simulator.validation.row import Reference, Row
 
 FILE, HARDWARE = "cpu-xeon-avx512.json", "cpu-avx512"
@@ -38,23 +39,4 @@ def checked(batches: tuple[int, ...] = (1, 8), networks: tuple[str, ...] = ()) -
 
 def rows() -> Iterator[Row]:
     """Judged networks with their tolerance, fitted ones for information; then ranks and reductions."""
-    yield from rows_of(checked())
-
-
-def rows_of(found: CrossCheck) -> Iterator[Row]:
-    """The rows of a cross-check."""
-    for net in found.networks.to_dict("records"):
-        tolerance = None if net["fitted"] else WHOLE_TOLERANCE
-        name = f"{net['network']}, batch {net['batch']}{' (fitted)' if net['fitted'] else ''}"
-        measured, simulated = float(net["measured_us"]) / 1000, float(net["simulated_us"]) / 1000
-        yield Row(REFERENCE.name, f"{name}: latency", measured, simulated, "ms", tolerance)
-    for net in found.judged.to_dict("records"):
-        name = f"{net['network']}, batch {net['batch']}: rank correlation of layers, {RANK:.2f} asked for"
-        found_rank = float(net["rank_correlation"])
-        yield Row(REFERENCE.name, name, RANK, found_rank, "", 1 / RANK - 1 if found_rank >= RANK else 0.0)
-    for cut in found.reductions.to_dict("records"):
-        name = f"{cut['pruned']}, batch {cut['batch']}: reduction"
-        measured = float(cut["measured_percent"])
-        yield Row(
-            REFERENCE.name, name, measured, float(cut["simulated_percent"]), "%", REDUCTION_POINTS / abs(measured)
-        )
+    yield from rows_of(checked(), REFERENCE.name)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from simulator.errors import InputError
-from simulator.validation import eyeriss, measured, nvdla, p100, scale_sim, sparse, tpu_v3, traffic
+from simulator.validation import eyeriss, h200, measured, nvdla, p100, scale_sim, sparse, tpu_v3, traffic
 from simulator.validation.row import Reference, Row
 from simulator.version import VERSION
 
@@ -14,6 +14,7 @@ _MODULES: Mapping[str, tuple[Reference, Callable[[], Iterator[Row]]]] = {
     "nvdla": (nvdla.REFERENCE, nvdla.rows),
     "tpu-v3": (tpu_v3.REFERENCE, tpu_v3.rows),
     "p100": (p100.REFERENCE, p100.rows),
+    "h200": (h200.REFERENCE, h200.rows),
     "cpu": (measured.REFERENCE, measured.rows),
     "skipping": (sparse.REFERENCE, sparse.rows),
     "lower-bound": (traffic.REFERENCE, traffic.rows),

@@ -25,6 +25,8 @@ MACS_PER_CYCLE = {
     "eyeriss-v2": 192,
     **{f"nvdla-{macs}": macs for macs in (32, 64, 128, 256, 512, 1024, 2048)},
     "nvidia-h200": 135168,
+    "nvidia-h200-fp32": 16896,
+    "nvidia-h200-tf32": 135168,
     "nvidia-p100": 3584,
     "scale-sim-12x14-ws": 168,
     "scale-sim-256-ws": 65536,

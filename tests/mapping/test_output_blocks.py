@@ -1,6 +1,7 @@
 """Blocks of outputs: quantisation against a count of blocks, depthwise layers, Winograd; and what runs apart."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from simulator.errors import InputError
 from simulator.hardware.load import load_accelerator
 from simulator.mapping.dataflow import dataflow_of
 from simulator.mapping.dataflow.base import TileSizes
+from simulator.mapping.loop_nest import loop_nest
+from simulator.trace.records import Layer
 from simulator.trace.shapes import conv_layer, trace_from_layers
+from simulator.trace.trace import network_trace
 from simulator.trace.unfold import folded_names, unfolded
 
 
@@ -103,7 +107,7 @@ def test_recorded_zeros_are_those_of_the_folded_trace() -> None:
 
 def test_launches_and_rearranging_come_before_the_work() -> None:
     trace = trace_from_layers("x", [conv_layer("conv", (16, 8, 8), 32, (3, 3), padding=1)])
-    changes: dict[str, object] = {"layer_overhead": "10 us", "rearranging": "1 GB/s"}
+    changes: dict[str, object] = {"layer_overhead": "10 us", "rearranging.bandwidth": "1 GB/s"}
     layer = simulator.simulate(trace, "cpu-avx512", overrides=changes, batch=2).layers.iloc[0]
     moved = 4 * (32 * 16 * 9 + 2 * (16 + 32) * 64)
     assert layer["overhead_cycles"] == pytest.approx((10e3 + moved) * 2.5, abs=1)
@@ -120,7 +124,7 @@ def test_results_of_matrix_products_are_not_rearranged(
     kernel: tuple[int, int], stride: int, batch: int, moved: int
 ) -> None:
     trace = trace_from_layers("x", [conv_layer("conv", (16, 8, 8), 32, kernel, stride=stride)])
-    changes: dict[str, object] = {"layer_overhead": "10 us", "rearranging": "1 GB/s"}
+    changes: dict[str, object] = {"layer_overhead": "10 us", "rearranging.bandwidth": "1 GB/s"}
     layer = simulator.simulate(trace, "cpu-avx512", overrides=changes, batch=batch).layers.iloc[0]
     assert layer["overhead_cycles"] == pytest.approx((10e3 + 4 * moved) * 2.5, abs=1)
 
@@ -144,3 +148,95 @@ def test_buffers_of_a_width_feed_blocks_in_the_order_in_which_they_lie() -> None
     spent = narrow.totals["compute_cycles"] + narrow.totals["buffer_stall_cycles"]
     assert spent >= read > free.totals["compute_cycles"]
     assert wide.totals["cycles"] == free.totals["cycles"]
+
+
+def overhead_us(layer: Layer, batch: int = 1, **changes: object) -> float:
+    """Microseconds before the work of a layer, on a core at 2.5 GHz with launches of 10 µs."""
+    settings = {"layer_overhead": "10 us", **{key.replace("__", "."): value for key, value in changes.items()}}
+    report = simulator.simulate(trace_from_layers("x", [layer]), "cpu-avx512", overrides=settings, batch=batch)
+    return float(report.layers["overhead_cycles"].iloc[0]) / 2500
+
+
+def test_rearranging_takes_launches_of_its_own() -> None:
+    layer = conv_layer("conv", (16, 8, 8), 32, (3, 3), padding=1)
+    one, three = (overhead_us(layer, rearranging__overhead=f"{time} us") for time in (0, 3))
+    assert three == pytest.approx(one + 3)
+
+
+@pytest.mark.parametrize(("side", "in_place"), [(8, True), (7, False), (4, True), (6, True), (5, False)])
+def test_products_whose_planes_fill_vectors_are_taken_as_they_lie(side: int, in_place: bool) -> None:
+    """FP32, vectors of 16 bytes: planes of whole multiples of four positions."""
+    layer = conv_layer("conv", (16, side, side), 32, (1, 1))
+    moved = 0 if in_place else 4 * (32 * 16 + 2 * (16 + 32) * side * side)
+    found = overhead_us(layer, 2, rearranging__bandwidth="1 GB/s", rearranging__vector="16 B")
+    assert found == pytest.approx(10 + moved / 1000, abs=0.001)
+
+
+def test_depthwise_layers_may_have_kernels_that_need_no_rearranging() -> None:
+    layer = conv_layer("conv", (16, 8, 8), 16, (3, 3), padding=1, groups=16)
+    assert overhead_us(layer, rearranging__depthwise=False) == pytest.approx(10, abs=0.001)
+    assert overhead_us(layer, rearranging__depthwise=True) > 10.001
+
+
+def test_an_operator_may_be_several_kernels() -> None:
+    trace = network_trace("cifar_resnet20")
+    changes = {"post_processing.overhead": "2 us", "post_processing.launches": {"batch_norm": 3}}
+    layers = simulator.simulate(trace, "cpu-avx512", overrides=changes).layers
+    for operator, launches in (("batch_norm", 3), ("activation", 1)):
+        cycles = layers.loc[layers["operator"] == operator, "overhead_cycles"]
+        assert len(cycles)
+        assert (cycles == launches * 2 * 2500).all()
+
+
+@pytest.mark.parametrize(("side", "blocks"), [(4, 1), (16, 1), (20, 2)])
+def test_planes_take_whole_blocks_of_an_operator(side: int, blocks: int) -> None:
+    """Planes of 16, 256 and 400 elements, blocks of 256, one lane: 256 cycles for each block of 8 channels."""
+    layer = replace(conv_layer("conv", (8, side, side), 8, (1, 1)), fused=("batch_norm",))
+    changes: dict[str, object] = {
+        "post_processing.lanes": 1,
+        "post_processing.efficiency": 1,
+        "post_processing.blocks": {"batch_norm": 256},
+    }
+    report = simulator.simulate(trace_from_layers("x", [layer]), "cpu-avx512", overrides=changes)
+    norm = report.layers[report.layers["operator"] == "batch_norm"].iloc[0]
+    assert norm["compute_cycles"] == pytest.approx(8 * 256 * blocks, abs=float(norm["tiles"]))
+
+
+def layer_cycles(layer: Layer, sizes: TileSizes, batch: int = 1, **changes: object) -> int:
+    """Cycles of a tile of the layer on the P100's cores."""
+    settings = {key.replace("__", "."): value for key, value in changes.items()}
+    nest = loop_nest(trace_from_layers("x", [layer]), layer, batch)
+    return int(dataflow_of(load_accelerator("nvidia-p100", settings), nest).cycles(sizes)[0])
+
+
+@pytest.mark.parametrize(
+    ("channels", "bits", "share"), [(64, 16, 1), (62, 16, 1 / 4), (31, 16, 1 / 8), (62, 32, 1 / 2), (3, 32, 1 / 4)]
+)
+def test_channels_that_do_not_fill_vectors_are_loaded_in_smaller_pieces(channels: int, bits: int, share: float) -> None:
+    precision = {f"precision__{operand}": f"{bits} bit" for operand in ("ifm", "kernel", "ofm")}
+    layer, sizes = conv_layer("conv", (channels, 32, 32), 64, (3, 3), padding=1), tile(k=64, c=16, p=32, q=32, r=3)
+    full, loaded = (layer_cycles(layer, sizes, **precision, **changes) for changes in ({}, {"array__vector": "16 B"}))
+    assert full == pytest.approx(share * loaded, abs=1)
+
+
+def test_products_of_a_vector_have_blocks_of_their_own() -> None:
+    blocks = [{"outputs": 128, "positions": 128}, {"outputs": 16, "positions": 1, "most_positions": 1}]
+    layer = conv_layer("conv", (512, 1, 1), 1024, (1, 1))
+    alone, pair = (layer_cycles(layer, tile(k=1024, c=512, n=n), n, array__blocks=blocks) for n in (1, 2))
+    assert alone == math.ceil(math.ceil(64 / 56) * 16 * 512 / 64 / 0.85)
+    assert pair == math.ceil(128 * 128 * 512 / 64 / 0.85)
+
+
+def test_a_library_needs_blocks_for_layers_of_any_size() -> None:
+    with pytest.raises(InputError, match="expected a size without most_positions"):
+        load_accelerator("nvidia-p100", {"array.blocks": [{"outputs": 16, "positions": 1, "most_positions": 1}]})
+
+
+def test_a_bias_may_take_a_kernel_of_its_own() -> None:
+    """Of convolutions without a batch norm behind them: a launch, and reading and writing the OFM."""
+    convolution = conv_layer("conv", (16, 8, 8), 32, (3, 3), padding=1)
+    changes = {"post_processing__overhead": "2 us", "dram__bandwidth": "1 GB/s"}
+    for fused, added in ((("relu",), 2 + 2 * 4 * 32 * 64 / 1000), (("batch_norm", "relu"), 0)):
+        layer = replace(convolution, fused=fused)
+        free, paid = (overhead_us(layer, post_processing__bias=bias, **changes) for bias in ("free", "pass"))
+        assert paid - free == pytest.approx(added, abs=0.002)

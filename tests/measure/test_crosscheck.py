@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from measured import measurement, network_run
+from measured import measurement, network_run, spread
 
 import simulator
 from simulator.errors import InputError
@@ -14,7 +14,7 @@ from simulator.hardware.load import load_accelerator
 from simulator.measure.crosscheck import crosscheck, rank_correlation, reductions, shapes, simulated_layers
 from simulator.measure.figure import scatter
 from simulator.measure.fit import Constant, fit
-from simulator.measure.schema import NetworkRun
+from simulator.measure.schema import Ceiling, NetworkRun
 
 NETWORK, OTHER = "cifar_resnet20", "alexnet"
 
@@ -41,7 +41,7 @@ def test_the_simulators_own_times_agree_with_it() -> None:
     own, slower = found.networks.itertuples()
     assert own.error == pytest.approx(0, abs=1e-5)
     assert own.rank_correlation == pytest.approx(1)
-    assert slower.error == pytest.approx(-2 / 3)
+    assert slower.error == pytest.approx(-2 / 3, abs=1e-5)
     assert list(found.judged["network"]) == [OTHER]
     assert set(found.far["network"]) == {OTHER}
     assert set(found.layers.loc[found.layers["fitted"], "network"]) == {NETWORK}
@@ -64,13 +64,59 @@ def test_reductions_are_of_the_network_that_was_pruned() -> None:
     assert reductions(table[table["network"] != "resnet18"]).empty
 
 
+def test_a_graph_is_checked_with_the_operators_of_its_eager_run() -> None:
+    eager = imitated(NETWORK, {})
+    graph = eager.model_copy(update={"variant": "graph", "operators": (), "latency_us": spread(7e5)})
+    found = crosscheck(measurement(eager, graph), "cpu-avx512", variant="graph")
+    assert found.networks["measured_us"].tolist() == [7e5]
+    assert found.networks["rank_correlation"].tolist() == pytest.approx([1.0])
+
+
+def test_runs_are_chosen_by_precision() -> None:
+    runs = imitated(NETWORK, {}), imitated(NETWORK, {}).model_copy(update={"precision": "bf16"})
+    found = crosscheck(measurement(*runs), "cpu-avx512", precision="bf16")
+    assert found.networks["precision"].tolist() == ["bf16"]
+    with pytest.raises(InputError, match="no run at tf32; those that it holds: fp32, bf16"):
+        crosscheck(measurement(*runs), "cpu-avx512", precision="tf32")
+
+
+def test_what_reading_a_gpus_operators_adds_is_taken_off() -> None:
+    run = network_run(NETWORK, 100, {"conv1": 12, "conv1/batch_norm": 2})
+    plain = measurement(run)
+    launches = [
+        Ceiling(name=name, value=value, unit="s", latency_us=spread(1))
+        for name, value in (("own_launch", 4e-6), ("replay", 1e-6))
+    ]
+    marked = plain.model_copy(update={"ceilings": (*plain.ceilings, *launches)})
+    times = [crosscheck(each, "cpu-avx512").layers["measured_us"].tolist() for each in (plain, marked)]
+    assert times == [[12, 2], [pytest.approx(9), pytest.approx(0.2)]]  # a tenth of a reading stays
+
+
 def test_constants_are_found_again_from_layers_that_were_made_with_them() -> None:
     truth = {"array.efficiency": 0.33}
     made = measurement(imitated(OTHER, truth))
     found = fit(made, "cpu-avx512", [Constant("array.efficiency", 0.4, most=1)], [OTHER])
     assert found.values == pytest.approx(truth, rel=0.02), found
     assert found.error < 0.01 < found.error_before
-    assert {network for network, _, _ in found.layers} == {OTHER}
+    assert {network for network, _, _ in found.runs} == {OTHER}
+
+
+def test_a_constant_may_stand_in_the_files_of_several_precisions() -> None:
+    """Twice the share of a core's units at BF16 that it has at FP32, and no time of its own at FP32."""
+    scales = {"fp32": 1.0, "bf16": 2.0}
+    constants = [
+        Constant("array.efficiency", 0.2, most=1, scales=scales),  # type: ignore[arg-type]
+        Constant("layer_overhead", 50.0, unit="us", scales={"bf16": 1.0}),
+    ]
+    single = imitated(OTHER, {"array.efficiency": 0.3})
+    half = network_run(OTHER, 1, {}).model_copy(update={"precision": "bf16"})
+    times = simulated_layers(half, "cpu-avx512", {"array.efficiency": 0.6, "layer_overhead": "80 us"})
+    operators = network_run(OTHER, 1, dict(zip(times["layer"], times["simulated_us"], strict=True))).operators
+    half = half.model_copy(update={"operators": operators})
+    hardware = {"fp32": "cpu-avx512", "bf16": "cpu-avx512"}
+    found = fit(measurement(single, half), hardware, constants, [OTHER], by_time=True)  # type: ignore[arg-type]
+    assert found.values == pytest.approx({"array.efficiency": 0.3, "layer_overhead": 80.0}, rel=0.03), found
+    assert {precision for _, _, precision in found.runs} == {"fp32", "bf16"}
 
 
 def test_few_constants_and_only_measured_layers_are_fitted() -> None:

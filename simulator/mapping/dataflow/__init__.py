@@ -1,5 +1,6 @@
 """Dataflows: how many cycles the array needs for a tile, and what it reads and writes meanwhile."""
 
+import math
 from collections.abc import Callable
 
 from simulator.hardware.accelerator import Accelerator
@@ -33,6 +34,8 @@ def dataflow_of(accelerator: Accelerator, nest: LoopNest | None = None) -> Dataf
     skips zeros.
     """
     array, precision = accelerator.array, accelerator.precision
+    if nest is not None and array.dataflow == "output_blocks":
+        array = _library(array, nest, precision.ifm)
     widths = {precision.kernel: 1} if nest is None else computed_widths(nest, accelerator)
     by_lanes: dict[int, int] = {}
     for bits, channels in widths.items():
@@ -45,6 +48,17 @@ def dataflow_of(accelerator: Accelerator, nest: LoopNest | None = None) -> Dataf
     if array.count == 1 or array.dataflow == "output_blocks":
         return one
     return SeveralArrays(one, array.count, array.split)
+
+
+def _library(array: Array, nest: LoopNest, bits: int) -> Array:
+    """The array with the blocks that a library has for a layer, and at the rate at which it runs that."""
+    blocks = tuple(block for block in array.blocks if block.serves(nest.n * nest.p * nest.q))
+    rate = 1.0
+    if nest.c > 1 and array.vector is not None:
+        rate = math.gcd(nest.c * bits, 8 * array.vector) / (8 * array.vector)
+    if rate == 1.0 and blocks == array.blocks:
+        return array
+    return array.model_copy(update={"blocks": blocks, "efficiency": rate * array.efficiency})
 
 
 __all__ = ["Dataflow", "TileSizes", "dataflow_of"]

@@ -4,7 +4,8 @@ The outputs of a layer, channels by positions, are cut into blocks of a fixed si
 reduction, and all cores work on blocks at the same time. A block that reaches over the edge takes as long as a full
 one (tile quantisation), and so does a wave that leaves cores without one (wave quantisation). A library has kernels for
 several sizes; the fastest for the tile is taken. NVIDIA, "Matrix Multiplication Background User's Guide", describes
-both effects.
+both effects. Depthwise layers at an efficiency of their own run on kernels that give each output to a thread: these
+are spread over all cores.
 
 Winograd works as for `spatial`: positions are 2×2 outputs, with 16 products each; transforms take no time.
 """
@@ -24,11 +25,12 @@ class OutputBlocks:
         self._macs = array.rows * array.columns * array.macs_per_pe * lanes
         self._blocks = [(block.outputs, block.positions) for block in array.blocks]
         self._efficiency = array.efficiency
-        self._alone = array.efficiency if array.depthwise_efficiency is None else array.depthwise_efficiency
+        self._alone = array.depthwise_efficiency
 
     def cycles(self, tile: TileSizes) -> Ints:
         """Cycles of each tile under the blocks that suit it best; depthwise groups take the place of outputs."""
         depthwise = (tile.k == 1) & (tile.c == 1)  # also where a tile holds a single group
+        own_kernels = depthwise & (self._alone is not None)
         groups, outputs = np.where(depthwise, 1, tile.g), np.where(depthwise, tile.g, tile.k)
         positions, reduction = tile.positions, tile.reduction
         if tile.winograd:
@@ -37,9 +39,11 @@ class OutputBlocks:
         for width, height in self._blocks:
             waves = ceil_div(groups * ceil_div(outputs, width) * ceil_div(positions, height), self._cores)
             choices.append(waves * (width * height * reduction))
-        efficiency = np.where(depthwise, self._alone, self._efficiency)
         fastest = np.min(np.stack(np.broadcast_arrays(*choices)), axis=0)
-        return np.asarray(np.ceil(fastest / (self._macs * efficiency)), np.int64)
+        spread = groups * outputs * positions * reduction / self._cores
+        alone = self._efficiency if self._alone is None else self._alone
+        work = np.where(own_kernels, spread / alone, fastest / self._efficiency)
+        return np.asarray(np.ceil(work / self._macs), np.int64)
 
     def overhead_cycles(self) -> int:
         """None: `layer_overhead` holds what a launch takes."""

@@ -1,0 +1,75 @@
+"""An NVIDIA H200: what was measured on it beside what is simulated (`measurements/`, `fmapsim crosscheck`)."""
+
+import os
+from collections.abc import Collection, Iterator
+
+import pandas as pd
+
+from simulator.api import simulate
+from simulator.measure.crosscheck import CrossCheck, crosscheck, shapes
+from simulator.measure.schema import Measurement, Precision, read_measurement
+from simulator.resources import shipped_folder
+from simulator.validation.crosschecked import rows_of
+from simulator.validation.row import Reference, Row
+
+FILE, COUNTED = "nvidia-h200.json", "nvidia-h200-dram.json"
+
+HARDWARE: dict[Precision, str] = {"fp32": "nvidia-h200-fp32", "tf32": "nvidia-h200-tf32", "fp16": "nvidia-h200"}
+"""The preset of each precision: PyTorch runs other kernels on other units."""
+
+FITTED = ("tinynet", "squeezenet1_1", "mobilenet_v1", "alexnet")
+"""The networks to whose layers the constants of the presets were fitted; the others are judged."""
+
+REFERENCE = Reference(
+    name="H200",
+    source=f"`measurements/{FILE}`: an NVIDIA H200 under PyTorch 2.11 with cuDNN 9.19, random weights, batch 1 and 64; "
+    "whole networks as CUDA graphs of their eager kernels, so that the host plays no part, layers read in eager runs; "
+    f"DRAM bytes of `measurements/{COUNTED}`, from hardware counters (Nsight Compute)",
+    setting="presets `nvidia-h200` (FP16), `nvidia-h200-tf32` and `nvidia-h200-fp32`; four constants for all three "
+    f"fitted to the layers of {', '.join(FITTED)}, and the other networks judged; latency of whole networks within "
+    "20 %, rank correlation of their layers 0.9 and more, reductions within 8 points",
+    explanation="",
+)
+
+
+def checked(
+    networks: Collection[str] = (), batches: Collection[int] = (1, 64), workers: int | None = None
+) -> CrossCheck:
+    """The cross-check of the committed measurement, of some networks where they are named.
+
+    workers: processes that simulate, one for each processor where it is left out.
+    """
+    measurement = read_measurement(shipped_folder("measurements") / FILE)
+    kept = [run for run in measurement.networks if run.batch in batches and (not networks or run.network in networks)]
+    part: Measurement = measurement.model_copy(update={"networks": tuple(kept)})
+    fitted = [name for name in FITTED if any(run.network == name for run in kept)]
+    found = [
+        crosscheck(
+            part, hardware, fitted=fitted, variant="graph", precision=precision, workers=workers or os.cpu_count() or 1
+        )
+        for precision, hardware in HARDWARE.items()
+    ]
+    tables = (
+        pd.concat([getattr(one, name) for one in found], ignore_index=True)
+        for name in ("layers", "networks", "reductions")
+    )
+    return CrossCheck(*tables)
+
+
+def dram_table() -> pd.DataFrame:
+    """Bytes of whole networks that the counters saw and that are simulated: network, batch, precision, measured_bytes,
+    simulated_bytes."""
+    rows = []
+    for run in read_measurement(shipped_folder("measurements") / COUNTED).networks:
+        report = simulate(shapes(run.network), HARDWARE[run.precision], batch=run.batch)
+        rows.append((run.network, run.batch, run.precision, run.dram_bytes, int(report.totals["dram_bytes"])))
+    return pd.DataFrame(rows, columns=["network", "batch", "precision", "measured_bytes", "simulated_bytes"])
+
+
+def rows() -> Iterator[Row]:
+    """Latencies, ranks and reductions; then DRAM bytes for information."""
+    yield from rows_of(checked(), REFERENCE.name)
+    for run in dram_table().to_dict("records"):
+        name = f"{run['network']}, {str(run['precision']).upper()}, batch {run['batch']}: DRAM bytes"
+        measured, simulated = float(run["measured_bytes"]) / 1e9, float(run["simulated_bytes"]) / 1e9
+        yield Row(REFERENCE.name, name, measured, simulated, "GB")
