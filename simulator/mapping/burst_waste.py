@@ -35,12 +35,20 @@ class Storage:
 
 @dataclass(frozen=True)
 class TileExtent:
-    """What tiles take of a tensor [C, H, W], one entry per candidate: channels, of a layer's `of_channels`, p and q."""
+    """What tiles take of a tensor [C, H, W], one entry per candidate: channels, of a layer's `of_channels`, p and q.
+
+    rows, columns: of the tensor, halo included, on average over the tiles; row_step, column_step: what the first row
+    and column of every tile are multiples of.
+    """
 
     channels: Ints
     of_channels: int
     p: Ints
     q: Ints
+    rows: Floats
+    columns: Floats
+    row_step: Ints
+    column_step: Ints
 
 
 def tensor_waste(nest: LoopNest, tile: TileExtent, shape: Shape, stored: Stored, bits: int, burst: int) -> Floats:
@@ -52,9 +60,11 @@ def tensor_waste(nest: LoopNest, tile: TileExtent, shape: Shape, stored: Stored,
     lanes, compressed = stored.lanes, stored.compressed
     if burst * 8 <= bits and lanes == 1:
         return np.ones(1)
-    if lanes == 1:
+    if lanes == 1 and compressed:
         run = run_elements(nest, tile, shape, compressed) * (bits / 8 * stored.ratio)
-        return burst_waste(run, bits / 8, burst, aligned=not compressed)
+        return burst_waste(run, bits / 8, burst, aligned=False)
+    if lanes == 1:
+        return _run_waste(nest, tile, shape, bits, burst)
     channels = np.maximum(np.rint(tile.channels * shape[0] / tile.of_channels).astype(np.int64), 1)
     channels = np.minimum(channels, shape[0])
     shared = np.gcd(channels, lanes)
@@ -71,6 +81,27 @@ def tensor_waste(nest: LoopNest, tile: TileExtent, shape: Shape, stored: Stored,
     run = np.maximum(part * bits / 8, bits / 8)
     by_position = np.minimum(1.0 + np.maximum(0.0, burst - aligned) / run, lanes * bits / 8 / run * full)
     return np.asarray((1 - share) * full + share * by_position, np.float64)
+
+
+def _run_waste(nest: LoopNest, tile: TileExtent, shape: Shape, bits: int, burst: int) -> Floats:
+    """Bytes moved over bytes wanted for tiles of an NCHW tensor without compression.
+
+    A run begins at a multiple of what its tile's first row and column, the rows and the planes have in common with a
+    burst, here a. Lengthened to a whole number of a, it touches burst − a more on average than it holds.
+    """
+    plane, width = shape[1] * shape[2], shape[2]
+    whole_rows = tile.q >= nest.q
+    whole_planes = whole_rows & (tile.p >= nest.p)
+    channels = np.maximum(np.rint(tile.channels * shape[0] / tile.of_channels).astype(np.int64), 1)
+    everything = tile.channels >= tile.of_channels
+    planes = np.where(everything, shape[0] * nest.n, channels)
+    run = np.where(whole_planes, planes * plane, np.where(whole_rows, tile.rows * width, tile.columns))
+    begins = np.where(whole_planes, planes * plane, np.gcd(plane, np.where(whole_rows, tile.row_step, 1) * width))
+    begins = np.where(whole_rows, begins, np.gcd(begins, tile.column_step))
+    shared = np.gcd(begins * bits, burst * 8)
+    run_bits = np.maximum(run * bits, 1.0)
+    touched = np.ceil(run_bits / shared - 1e-9) * shared + burst * 8 - shared
+    return np.asarray(touched / run_bits, np.float64)
 
 
 def _tile_waste(nest: LoopNest, tile: TileExtent, shape: Shape, lanes: int, unit: tuple[int, int]) -> Floats:

@@ -45,7 +45,8 @@ def tile_sizes(nest: LoopNest, accelerator: Accelerator, tile: Tiles) -> TileSiz
 def layer_time(
     nest: LoopNest, accelerator: Accelerator, dataflow: Dataflow, tile: Tiles, sizes: TileSizes, moved: Traffic
 ) -> Time:
-    """What takes longer, the array with the transfers that do not overlap with it or DRAM, and the first and last tile.
+    """What takes longer: the array with the transfers that do not overlap with it and the first and last tile, or DRAM
+    with all tiles and the array's work on the last one.
 
     The array takes as many cycles as the buffers need to feed it.
     """
@@ -59,7 +60,7 @@ def layer_time(
     alone = array + serial * to_cycles
     waits = steps * (_wait_of_a_step_ps(accelerator) / accelerator.cycle_ps)
     outside = sum(tile_bytes(nest, accelerator, tile).values()) * to_cycles
-    return Time(array, np.maximum(alone, moved.total * to_cycles + waits) + outside)
+    return Time(array, np.maximum(alone + outside, moved.total * to_cycles + waits + array / steps))
 
 
 def _tile_cycles(nest: LoopNest, accelerator: Accelerator, dataflow: Dataflow, tile: Tiles, sizes: TileSizes) -> Ints:

@@ -87,13 +87,53 @@ def ifm_fetched_elements(nest: LoopNest, tile: Tiles, index: int, *, whole_rows:
 def ifm_layer_bytes(nest: LoopNest, accelerator: Accelerator, tile: Tiles, storage: Storage) -> Floats:
     """Bytes of all inputs when each tile of positions and channels is fetched once."""
     bits, burst = accelerator.precision.ifm, accelerator.dram.burst
-    extent = TileExtent(tile.g * tile.c, nest.g * nest.c, tile.p, tile.q)
     total: Floats = np.zeros(1)
     for index, stored in enumerate(storage.inputs):
-        waste = tensor_waste(nest, extent, nest.inputs[index], stored, bits, burst)
+        waste = tensor_waste(nest, _ifm_extent(nest, tile, index), nest.inputs[index], stored, bits, burst)
         elements = ifm_fetched_elements(nest, tile, index, whole_rows=stored.compressed)
         total = total + elements * (bits / 8 * stored.ratio) * waste
     return total
+
+
+def _ifm_extent(nest: LoopNest, tile: Tiles, index: int) -> TileExtent:
+    """What tiles take of input `index`: windows that reach over its edge hold less."""
+    _, height, width = nest.inputs[index]
+    if nest.windowed:
+        rows, columns = (
+            np.gcd(tile.p * nest.stride[0], nest.padding[0]),
+            np.gcd(tile.q * nest.stride[1], nest.padding[1]),
+        )
+    else:
+        rows, columns = _step(tile.p, height, nest.p), _step(tile.q, width, nest.q)
+    return TileExtent(
+        tile.g * tile.c,
+        nest.g * nest.c,
+        tile.p,
+        tile.q,
+        rows=input_extents(nest, index, "rows").summed[tile.p] / ceil_div(nest.p, tile.p),
+        columns=input_extents(nest, index, "columns").summed[tile.q] / ceil_div(nest.q, tile.q),
+        row_step=rows,
+        column_step=columns,
+    )
+
+
+def _step(size: Ints, side: int, loop: int) -> Ints:
+    """What the first rows of a tensor of `side` are multiples of, for tiles of `size` of a loop that maps on it."""
+    return np.asarray(np.where(size * side % loop == 0, size * side // loop, 1), np.int64)
+
+
+def _ofm_extent(nest: LoopNest, tile: Tiles) -> TileExtent:
+    """What tiles take of the OFM; the last of a row or column may be smaller."""
+    return TileExtent(
+        tile.g * tile.m,
+        nest.g * nest.k,
+        tile.p,
+        tile.q,
+        rows=nest.ofm[1] / ceil_div(nest.p, tile.p),
+        columns=nest.ofm[2] / ceil_div(nest.q, tile.q),
+        row_step=_step(tile.p, nest.ofm[1], nest.p),
+        column_step=_step(tile.q, nest.ofm[2], nest.q),
+    )
 
 
 def _kernel_layer_bytes(nest: LoopNest, accelerator: Accelerator, tile: Tiles) -> Floats:
@@ -117,7 +157,7 @@ def _ofm_layer_bytes(
     """Bytes of the finished OFM, and of all its psums."""
     precision, burst = accelerator.precision, accelerator.dram.burst
     elements = nest.n * nest.ofm[0] * nest.ofm[1] * nest.ofm[2]
-    extent = TileExtent(tile.g * tile.m, nest.g * nest.k, tile.p, tile.q)
+    extent = _ofm_extent(nest, tile)
     waste = tensor_waste(nest, extent, nest.ofm, storage.ofm, precision.ofm, burst)
     once = elements * (precision.ofm / 8 * storage.ofm.ratio) * waste * ofm_stores(nest, tile, storage)
     psums = elements * precision.psum / 8

@@ -18,7 +18,7 @@ from simulator.measure.schema import Measurement, NetworkRun, Precision, Statist
 MOST = 4
 """Constants that may be fitted for a device: more would begin to describe single layers."""
 
-_STEP, _ROUNDS, _CLOSE = 0.25, 6, 0.01
+_STEP, _ROUNDS, _CLOSE, _SMALL = 0.25, 6, 0.01, 0.05
 
 Floats = npt.NDArray[np.float64]
 Hardware = Accelerator | str | Path
@@ -65,8 +65,8 @@ class Constant:
 
 @dataclass(frozen=True)
 class Fit:
-    """values by key; error: the root of the mean square of ln(simulated / measured) over the layers of `runs` (network,
-    batch, precision), before and after."""
+    """values by key; error: of ln(simulated / measured) over the layers of `runs` (network, batch, precision), the root of
+    the mean square, or of a robust fit the mean size, before and after."""
 
     values: Mapping[str, float]
     runs: tuple[tuple[str, int, Precision], ...]
@@ -82,13 +82,15 @@ def fit(
     statistic: Statistic = "median",
     progress: Callable[[str], None] | None = None,
     by_time: bool = False,
+    robust: bool = False,
     workers: int = 1,
 ) -> Fit:
     """The values at which the eager layers of `networks` agree best; steps of Gauss and Newton in logarithms.
 
     hardware: the file of the device, or one for each precision at which it was measured. by_time: whether
-    a layer counts by its share of its network's measured time, and not each like any other. workers: processes that
-    simulate.
+    a layer counts by its share of its network's measured time, and not each like any other. robust: whether
+    errors count as they are, not squared, so that the few layers which a library runs in a way of its own pull less
+    (steps of least squares, each error over the root of its size). workers: processes that simulate.
 
     Raises InputError for more constants than MOST, and for networks whose layers were not measured.
     """
@@ -109,22 +111,24 @@ def fit(
     most = np.log([constant.most for constant in chosen])
     place = np.minimum(np.log([constant.start for constant in chosen]), most)
     left = residuals(place)
-    before = _root_mean_square(left)
+    size = _mean if robust else _root_mean_square
+    before = size(left)
     for _ in range(_ROUNDS):
         slopes = []
         for number in range(len(chosen)):
             moved = place.copy()
             moved[number] -= _STEP
             slopes.append((residuals(moved) - left) / -_STEP)
-        step = np.asarray(np.linalg.lstsq(np.column_stack(slopes), -left, rcond=None)[0], np.float64)
-        place, left, improved = _shortened(residuals, place, left, step, most)
+        weights = 1 / np.sqrt(np.maximum(np.abs(left), _SMALL)) if robust else np.ones(1)
+        step = np.linalg.lstsq(np.column_stack(slopes) * weights[:, None], -left * weights, rcond=None)[0]
+        place, left, improved = _shortened(residuals, place, left, np.asarray(step, np.float64), most, size)
         if progress is not None:
             found = ", ".join(f"{c.name} {c.written(math.exp(v))}" for c, v in zip(chosen, place, strict=True))
-            progress(f"{found}: error {_root_mean_square(left):.4f}")
+            progress(f"{found}: error {size(left):.4f}")
         if not improved or np.max(np.abs(step)) < _CLOSE:
             break
     values = {constant.name: math.exp(value) for constant, value in zip(chosen, place, strict=True)}
-    return Fit(values, tuple((run.network, run.batch, run.precision) for run in runs), before, _root_mean_square(left))
+    return Fit(values, tuple((run.network, run.batch, run.precision) for run in runs), before, size(left))
 
 
 def _residuals(
@@ -148,15 +152,24 @@ def _residuals(
 
 
 def _shortened(
-    residuals: Callable[[Floats], Floats], place: Floats, left: Floats, step: Floats, most: Floats
+    residuals: Callable[[Floats], Floats],
+    place: Floats,
+    left: Floats,
+    step: Floats,
+    most: Floats,
+    size: Callable[[Floats], float],
 ) -> tuple[Floats, Floats, bool]:
     """The place after the step, its half or its quarter, the first that makes the error smaller; else as it was."""
     for share in (1.0, 0.5, 0.25):
         moved = np.minimum(place + share * step, most)
         found = residuals(moved)
-        if _root_mean_square(found) < _root_mean_square(left):
+        if size(found) < size(left):
             return moved, found, True
     return place, left, False
+
+
+def _mean(values: Floats) -> float:
+    return float(np.mean(np.abs(values)))
 
 
 def _root_mean_square(values: Floats) -> float:

@@ -101,6 +101,19 @@ def test_constants_are_found_again_from_layers_that_were_made_with_them() -> Non
     assert {network for network, _, _ in found.runs} == {OTHER}
 
 
+def test_a_robust_fit_is_not_pulled_by_a_few_layers() -> None:
+    made = imitated(OTHER, {"array.efficiency": 0.33})
+    odd = [o.model_copy(update={"latency_us": spread(20 * o.latency_us.median)}) for o in made.operators[:2]]
+    made = made.model_copy(update={"operators": (*odd, *made.operators[2:])})
+    constants = [Constant("array.efficiency", 0.4, most=1)]
+    plain, robust = (
+        fit(measurement(made), "cpu-avx512", constants, [OTHER], robust=robust).values["array.efficiency"]
+        for robust in (False, True)
+    )
+    assert robust == pytest.approx(0.33, rel=0.03)
+    assert plain < 0.9 * robust
+
+
 def test_a_constant_may_stand_in_the_files_of_several_precisions() -> None:
     """Twice the share of a core's units at BF16 that it has at FP32, and no time of its own at FP32."""
     scales = {"fp32": 1.0, "bf16": 2.0}
