@@ -87,7 +87,8 @@ def _run_waste(nest: LoopNest, tile: TileExtent, shape: Shape, bits: int, burst:
     """Bytes moved over bytes wanted for tiles of an NCHW tensor without compression.
 
     A run begins at a multiple of what its tile's first row and column, the rows and the planes have in common with a
-    burst, here a. Lengthened to a whole number of a, it touches burst − a more on average than it holds.
+    burst, here a. Lengthened to a whole number of a, it touches burst − a more on average than it holds. Parts of short
+    rows, and of small planes, touch no more than what lies between the first and the last of them.
     """
     plane, width = shape[1] * shape[2], shape[2]
     whole_rows = tile.q >= nest.q
@@ -96,12 +97,19 @@ def _run_waste(nest: LoopNest, tile: TileExtent, shape: Shape, bits: int, burst:
     everything = tile.channels >= tile.of_channels
     planes = np.where(everything, shape[0] * nest.n, channels)
     run = np.where(whole_planes, planes * plane, np.where(whole_rows, tile.rows * width, tile.columns))
+    rows_span = (tile.rows - 1) * width + tile.columns
     begins = np.where(whole_planes, planes * plane, np.gcd(plane, np.where(whole_rows, tile.row_step, 1) * width))
     begins = np.where(whole_rows, begins, np.gcd(begins, tile.column_step))
     shared = np.gcd(begins * bits, burst * 8)
-    run_bits = np.maximum(run * bits, 1.0)
-    touched = np.ceil(run_bits / shared - 1e-9) * shared + burst * 8 - shared
-    return np.asarray(touched / run_bits, np.float64)
+
+    def touched(elements: Floats) -> Floats:
+        return np.asarray(np.ceil(elements * bits / shared - 1e-9) * shared + burst * 8 - shared, np.float64)
+
+    of_plane = np.where(whole_rows, touched(run), np.minimum(tile.rows * touched(run), touched(rows_span)))
+    in_plane = np.where(whole_rows, run, tile.rows * run)
+    together = touched((channels - 1) * plane + np.where(whole_rows, run, rows_span)) / channels
+    of_plane = np.where(whole_planes, of_plane, np.minimum(of_plane, together))
+    return np.asarray(of_plane / np.maximum(in_plane * bits, 1.0), np.float64)
 
 
 def _tile_waste(nest: LoopNest, tile: TileExtent, shape: Shape, lanes: int, unit: tuple[int, int]) -> Floats:

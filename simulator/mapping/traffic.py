@@ -161,7 +161,7 @@ def _ofm_layer_bytes(
     waste = tensor_waste(nest, extent, nest.ofm, storage.ofm, precision.ofm, burst)
     once = elements * (precision.ofm / 8 * storage.ofm.ratio) * waste * ofm_stores(nest, tile, storage)
     psums = elements * precision.psum / 8
-    if storage.ofm.lanes == 1 or nest.unit == "vector":
+    if nest.unit == "vector":
         return once, psums
     raw = type(storage.ofm)(storage.ofm.lanes)
     return once, psums * tensor_waste(nest, extent, nest.ofm, raw, precision.psum, burst)

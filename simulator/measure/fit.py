@@ -65,8 +65,8 @@ class Constant:
 
 @dataclass(frozen=True)
 class Fit:
-    """values by key; error: of ln(simulated / measured) over the layers of `runs` (network, batch, precision), the root of
-    the mean square, or of a robust fit the mean size, before and after."""
+    """values by key; error: of ln(simulated / measured) over the layers of `runs` (network, batch, precision), the root
+    of the mean square, or of a robust fit the mean size, before and after."""
 
     values: Mapping[str, float]
     runs: tuple[tuple[str, int, Precision], ...]

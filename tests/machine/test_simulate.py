@@ -247,7 +247,7 @@ def test_a_flattened_map_is_read_as_it_was_written(codec: str, bits: int) -> Non
         buffers=LARGE,
         precision=precision,
         compression={"feature_map": codec},
-        mapping={"layers": {"conv": {"p": 7}}},  # tiles of rows would share bytes with those below
+        mapping={"layers": {"conv": {"k": 64, "p": 7, "q": 7}}},  # tiles may share bytes with their neighbours
     )
     report = simulator.simulate(flatten_network(), accelerator)
     written = bytes_of(report, "conv", "ofm") + bytes_of(report, "conv", "metadata", direction="write")
