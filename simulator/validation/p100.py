@@ -17,7 +17,8 @@ REFERENCE = Reference(
     "hardly depend on that. MobileNetV2 is published to gain 45 %, more than it can here: its structure keeps 65 to 70 "
     "% of the elements of feature maps, and a device that these bind saves 30 to 35 %. Its published time is longer, "
     "and falls further, than the bytes that it moves explain; the depthwise kernels of that time, or another structure "
-    "with the same MACs and parameters (several have them), may be why",
+    "with the same MACs and parameters (several have them), may be why. This structure saves 29 % on an H200 at FP32 "
+    "(see there), measured",
 )
 
 MILLISECONDS = {
