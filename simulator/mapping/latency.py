@@ -48,7 +48,8 @@ def layer_time(
     """What takes longer: the array with the transfers that do not overlap with it and the first and last tile, or DRAM
     with all tiles and the array's work on the last one.
 
-    The array takes as many cycles as the buffers need to feed it.
+    The array takes as many cycles as the buffers need to feed it. Where feature maps stay in what tiles leave free, a
+    tile counts its own transfer beside DRAM's, for it displaces as many bytes of maps that must move then.
     """
     steps = tile.steps(nest)
     array = (_tile_cycles(nest, accelerator, dataflow, tile, sizes) * steps).astype(np.float64)
@@ -60,7 +61,9 @@ def layer_time(
     alone = array + serial * to_cycles
     waits = steps * (_wait_of_a_step_ps(accelerator) / accelerator.cycle_ps)
     outside = sum(tile_bytes(nest, accelerator, tile).values()) * to_cycles
-    return Time(array, np.maximum(alone + outside, moved.total * to_cycles + waits + array / steps))
+    maps_between = accelerator.on_chip.feature_maps and accelerator.on_chip.capacity is None
+    beside = outside if maps_between else array / steps
+    return Time(array, np.maximum(alone + outside, moved.total * to_cycles + waits + beside))
 
 
 def _tile_cycles(nest: LoopNest, accelerator: Accelerator, dataflow: Dataflow, tile: Tiles, sizes: TileSizes) -> Ints:
