@@ -19,6 +19,7 @@ from docs_pages import ROOT, blocks_of
 from simulator import load_accelerator
 from simulator.cli import main
 from simulator.hardware.load import accelerator_path
+from simulator.measure.schema import read_measurement, write_measurement
 from simulator.study.folder import TOOK, results
 
 DRAM_ROWS = """sim,cfg,map,pat,op,ratio,chunk,stride,skew,load,nbytes_req,ns
@@ -60,9 +61,12 @@ def test_the_page_on_measuring_runs(
     small = {
         "resnet18": "cifar_resnet20", "mobilenet_v2": "tinynet", "budget/resnet18-di-unif": "squeezenet1_1",
         "resnet50": "tinynet", "budget/resnet50-di-unif": "cifar_resnet20", "1,8": "1", "1,16,64": "1",
-        "measurements/cpu-xeon-avx512.json": "cpu.json",
+        "measurements/cpu-xeon-avx512.json": "cpu.json", "measurements/nvidia-h200.json": "h200.json",
         "tinynet,squeezenet1_1,mobilenet_v1,alexnet": "tinynet",
     }  # fmt: skip
+    whole = read_measurement(ROOT / "measurements" / "nvidia-h200.json")
+    kept = tuple(run for run in whole.networks if (run.network, run.batch) == ("tinynet", 1))
+    write_measurement(whole.model_copy(update={"networks": kept}), tmp_path / "h200.json")
     for words in commands_of("measuring"):
         arguments = [small.get(word, word) for word in words if word != "--zeros"]
         if "cuda" in arguments and not torch.cuda.is_available():

@@ -54,7 +54,7 @@ class TileExtent:
 def tensor_waste(nest: LoopNest, tile: TileExtent, shape: Shape, stored: Stored, bits: int, burst: int) -> Floats:
     """Bytes moved over bytes wanted for tiles of a tensor; compressed tiles want whole rows already."""
     if stored.tile is not None:
-        return _tile_waste(nest, tile, shape, stored.lanes, stored.tile)
+        return _tile_waste(tile, shape, stored.lanes, stored.tile)
     if stored.line_bytes is not None:
         return tensor_waste(nest, tile, shape, Stored(stored.lanes), bits, stored.line_bytes)
     lanes, compressed = stored.lanes, stored.compressed
@@ -112,15 +112,19 @@ def _run_waste(nest: LoopNest, tile: TileExtent, shape: Shape, bits: int, burst:
     return np.asarray(of_plane / np.maximum(in_plane * bits, 1.0), np.float64)
 
 
-def _tile_waste(nest: LoopNest, tile: TileExtent, shape: Shape, lanes: int, unit: tuple[int, int]) -> Floats:
-    """Elements of all units that a tile touches over those that it needs: an extent at a multiple of what it shares
-    with a unit touches so many more on average."""
-    channels = np.clip(np.rint(tile.channels * shape[0] / tile.of_channels), 1, shape[0])
-    rows, columns = tile.p * shape[1] / nest.p, tile.q * shape[2] / nest.q
+def _tile_waste(tile: TileExtent, shape: Shape, lanes: int, unit: tuple[int, int]) -> Floats:
+    """Elements of all units that a tile touches over those that it needs: an extent that begins at a multiple of what
+    its tiles' begins share with a unit, lengthened to a whole number of that, touches so many more on average."""
+    channels = np.clip(np.rint(tile.channels * shape[0] / tile.of_channels).astype(np.int64), 1, shape[0])
     waste: Floats = np.ones(1)
-    for extent, side, step in ((channels, shape[0], lanes), (rows, shape[1], unit[0]), (columns, shape[2], unit[1])):
-        taken = extent + step - np.gcd(np.maximum(np.rint(extent), 1).astype(np.int64), step)
-        waste = waste * np.where(extent >= side, 1.0, np.minimum(taken, side) / extent)
+    for extent, begins, side, step in (
+        (channels, channels, shape[0], lanes),
+        (tile.rows, tile.row_step, shape[1], unit[0]),
+        (tile.columns, tile.column_step, shape[2], unit[1]),
+    ):
+        shared = np.gcd(begins, step)
+        taken = np.ceil(extent / shared - 1e-9) * shared + step - shared
+        waste = waste * np.where(extent >= side, 1.0, np.minimum(taken, side) / np.maximum(extent, 1e-9))
     return waste
 
 
