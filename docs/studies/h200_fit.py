@@ -1,6 +1,6 @@
 """The four constants of the `nvidia-h200` presets, fitted to the layers of four networks in `measurements/`.
 
-`python docs/studies/h200_fit.py` prints them (a quarter of an hour on two cores); no GPU is needed.
+`python docs/studies/h200_fit.py` prints them (some minutes); no GPU is needed.
 """
 
 import os
