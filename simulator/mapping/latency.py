@@ -60,9 +60,10 @@ def layer_time(
             serial = serial + getattr(moved, operand)
     alone = array + serial * to_cycles
     waits = steps * (_wait_of_a_step_ps(accelerator) / accelerator.cycle_ps)
-    outside = sum(tile_bytes(nest, accelerator, tile).values()) * to_cycles
-    maps_between = accelerator.on_chip.feature_maps and accelerator.on_chip.capacity is None
-    beside = outside if maps_between else array / steps
+    if accelerator.on_chip.feature_maps and accelerator.on_chip.capacity is None:
+        outside = beside = sum(tile_bytes(nest, accelerator, tile).values()) * to_cycles
+    else:
+        outside, beside = moved.first_and_last * to_cycles, array / steps
     return Time(array, np.maximum(alone + outside, moved.total * to_cycles + waits + beside))
 
 

@@ -49,11 +49,15 @@ def reuse(nest: LoopNest, tile: Tiles, orders: tuple[str, ...]) -> Reuse:
 
 @dataclass(frozen=True)
 class Traffic:
-    """DRAM bytes of each operand: [orders, candidates]; the OFM's include psums that are spilled and fetched again."""
+    """DRAM bytes of each operand: [orders, candidates]; the OFM's include psums that are spilled and fetched again.
+
+    first_and_last: those of a first IFM and kernel tile and a last OFM tile, of average size: [candidates].
+    """
 
     ifm: Floats
     kernel: Floats
     ofm: Floats
+    first_and_last: Floats
 
     @property
     def total(self) -> Floats:
@@ -64,11 +68,15 @@ class Traffic:
 def traffic(nest: LoopNest, accelerator: Accelerator, tile: Tiles, storage: Storage, loads: Reuse) -> Traffic:
     """DRAM bytes; an unaligned run of bytes counts with the part of a burst that it wastes on average."""
     ifm = ifm_layer_bytes(nest, accelerator, tile, storage)
+    kernel = _kernel_layer_bytes(nest, accelerator, tile)
     once, spill = _ofm_layer_bytes(nest, accelerator, tile, storage)
+    channels, outputs, stored = ceil_div(nest.c, tile.c), ceil_div(nest.k, tile.k), ceil_div(nest.k, tile.m)
+    of_tile = (ifm / channels + once / stored) / tile.position_tiles(nest) + kernel / (channels * outputs)
     return Traffic(
         ifm=ifm * loads.ifm,
-        kernel=_kernel_layer_bytes(nest, accelerator, tile) * loads.kernel,
+        kernel=kernel * loads.kernel,
         ofm=once + spill * (2 * (loads.ofm - 1)),
+        first_and_last=of_tile / ceil_div(nest.g, tile.g),
     )
 
 

@@ -152,3 +152,16 @@ def test_equal_storage_shares_a_search() -> None:
     accelerator = small_accelerator()
     storage = Storage((Stored(),), Stored())
     assert best_schedule(nest, accelerator, storage) is best_schedule(nest, accelerator, dataclasses.replace(storage))
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.25])
+def test_first_and_last_tiles_count_what_they_move(ratio: float) -> None:
+    """Three tiles of rows, two of output and two of input channels, 16 bit; compressed maps count compressed."""
+    nest = loop_nest(trace := chain(conv_layer("layer", (8, 12, 12), 16, (1, 1))), trace.layers[0])
+    sizes = {"g": 1, "k": 8, "c": 4, "n": 1, "p": 4, "q": 12, "m": 8}
+    tile = Tiles(*(np.array([sizes[loop]]) for loop in TILED))
+    stored = Stored(compressed=ratio < 1, ratio=ratio)
+    accelerator = small_accelerator(**{"dram.burst": "1 B"})
+    moved = traffic(nest, accelerator, tile, Storage((stored,), stored), reuse(nest, tile, ("SKC",)))
+    ifm, kernel, ofm = 4 * 4 * 12, 8 * 4, 8 * 4 * 12
+    assert moved.first_and_last == pytest.approx([2 * (ratio * (ifm + ofm) + kernel)])
