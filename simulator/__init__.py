@@ -9,6 +9,7 @@
 Names are imported when they are first used: `import simulator` itself loads neither pandas nor torch.
 """
 
+import gc
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,20 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("simulator.extract")
     if name not in _HOMES:
         raise AttributeError(f"module 'simulator' has no attribute '{name}'")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    value = getattr(_loaded(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def _loaded(module: str) -> Any:
+    """The module. What loading makes stays, so looking for garbage meanwhile would only take time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(module)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 __all__ = [

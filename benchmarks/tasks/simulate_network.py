@@ -9,7 +9,6 @@ import sys
 import time
 
 import simulator
-from simulator.api import simulate
 
 
 def main() -> None:
@@ -18,7 +17,7 @@ def main() -> None:
     trace = simulator.network_trace(network)
     if len(sys.argv) > 3:
         trace = simulator.trace_from_layers(network, trace.layers[: int(sys.argv[3])])
-    report = simulate(trace, accelerator)
+    report = simulator.simulate(trace, accelerator)
     macs, cycles, energy = (report.column("layers", name) for name in ("macs_dense", "cycles", "energy_pj"))
     found = {
         "layers": int((macs > 0).sum()),

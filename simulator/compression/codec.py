@@ -19,7 +19,7 @@ def true_counts(true: Bools) -> Ints:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Units:
     """Units of equal length, in blocks that lie apart in memory.
 

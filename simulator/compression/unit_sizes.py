@@ -7,7 +7,7 @@ import numpy as np
 from simulator.compression.codec import Bools, Codec, Ints, Units
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UnitSizes:
     """Bits of every unit that hold values and that say which are zero, and the units that are stored raw:
     [blocks, units] each. shared: bits that are stored once for all of them."""

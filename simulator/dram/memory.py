@@ -79,7 +79,7 @@ class Dma:
     priority: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
     """A memory system at one instant."""
 

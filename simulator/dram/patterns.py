@@ -70,7 +70,7 @@ class Pattern:
         return zlib.crc32(json.dumps(used, sort_keys=True).encode())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
     """A table of runs: first bursts, counts (negative: written), and the stream that each belongs to."""
 

@@ -15,6 +15,7 @@ from simulator.hardware.units import Bytes, Milliwatts, Picojoules, PicojoulesPe
 from simulator.hardware.validation import did_you_mean, problems_text
 from simulator.hardware.yaml_file import read_yaml
 from simulator.resources import shipped_folder
+from simulator.validated import validated
 
 Clocks = Annotated[int, BeforeValidator(not_bool), Field(ge=0, le=1 << 30)]
 MAX_CHANNELS = 64
@@ -212,6 +213,6 @@ def load_device(name_or_path: str | Path | DramDevice) -> DramDevice:
 def _load(path: Path, _modified_ns: int) -> DramDevice:
     document = read_yaml(path, "a DRAM", "keys such as 'organisation:' and 'timing:'")
     try:
-        return DramDevice.model_validate(document.data)
+        return validated(DramDevice, document.data)
     except ValidationError as error:
         raise InputError(problems_text(error, DramDevice, document)) from None

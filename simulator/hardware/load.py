@@ -14,6 +14,7 @@ from simulator.hardware.validation import did_you_mean, known_key, problems_text
 from simulator.hardware.yaml_file import ENDINGS, YamlDocument, read_yaml
 from simulator.near_file import near_file
 from simulator.resources import shipped_folder
+from simulator.validated import validated
 
 _TWO_SPELLINGS = {"buffering": "double_buffered", "double_buffered": "buffering"}
 """Keys that say the same."""
@@ -68,7 +69,7 @@ def accelerator_of(document: YamlDocument, overrides: Mapping[str, object] | Non
         _override(data, dotted, value)
         _drop_other_spelling(data, dotted, overrides or {})
     try:
-        return Accelerator.model_validate(data)
+        return validated(Accelerator, data)
     except ValidationError as error:
         raise InputError(problems_text(error, Accelerator, document, overrides or {})) from None
 

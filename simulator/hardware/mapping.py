@@ -47,6 +47,9 @@ class FixedTiles(Section):
     order: Order | None = None
 
 
+NOTHING_FIXED = FixedTiles.unchecked()
+
+
 class Mapping(Section):
     """How layers become tiles.
 

@@ -28,7 +28,7 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeatureMaps:
     """One tensor of the batch as [N, C, H, W] maps; None where everything counts.
 

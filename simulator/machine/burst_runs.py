@@ -11,7 +11,7 @@ from simulator.machine.dram import RunTable
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BurstRuns:
     """Runs for a sequence of requests: request k has the runs begin[k] to end[k] of `first` and `bursts`.
 

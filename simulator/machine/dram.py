@@ -15,7 +15,7 @@ from simulator.hardware.dram import Dram
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunTable:
     """Runs of many requests: entry i says that request `request[i]` touches `length[i]` bytes from `start[i]` on.
 
@@ -35,7 +35,7 @@ class RunTable:
         return RunTable(requests, request[kept], start[kept], length[kept])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RequestCosts:
     """Per request: bytes moved (whole bursts), rows opened, bursts that hit an open row, time."""
 

@@ -49,7 +49,7 @@ class Region:
     table_address: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredFeatureMap:
     """One tensor of a batch in DRAM.
 
@@ -187,7 +187,7 @@ class StoredFeatureMap:
         return dataclasses.replace(self, kept=None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Skipping:
     """What dynamic pruning could leave out of each tile, and the requests that there would be without it.
 
@@ -199,7 +199,7 @@ class Skipping:
     unpruned: RunTable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredTiles:
     """Tiles as DRAM requests: the runs of each, and the bytes of them that say where zeros are.
 

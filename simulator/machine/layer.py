@@ -56,7 +56,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PreparedLayer:
     """A layer before its events are played: the work, and every counter that does not depend on time."""
 

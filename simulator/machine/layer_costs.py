@@ -48,7 +48,7 @@ class OperandTraffic:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loads:
     """Tile loads or stores in order of execution: time on a plain bus and elements of each, those that pass a codec on
     the way, their traffic together, what they ask of a memory system, and what each moves."""

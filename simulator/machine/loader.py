@@ -24,7 +24,7 @@ def no_tiles() -> Ints:
     return np.zeros(0, np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moved:
     """Bytes that each of some requests moves over DRAM, in whole bursts: values, and metadata."""
 
@@ -59,7 +59,7 @@ class Requests(Protocol):
         """Hands over a request and calls `then` at its end; False, and no call, where it moves nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OperandStream:
     """The tiles of one operand in the order in which they are needed.
 

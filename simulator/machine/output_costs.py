@@ -18,7 +18,7 @@ from simulator.mapping.schedule import LayerSchedule, changes
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WayOut:
     """What happens to a finished OFM tile, one entry per (group tile, resident block of outputs, position tile).
 

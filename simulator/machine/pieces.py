@@ -19,7 +19,7 @@ Shape = tuple[int, int, int, int]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Boxes:
     """Tiles of a tensor: half-open ranges of images, channels, rows and columns, one entry per tile."""
 
@@ -72,7 +72,7 @@ class Blocks:
         return full.reshape(images * self.per_image, self.lanes, *rest)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pieces:
     """Boxes within single blocks: the tile that each belongs to, its block, and ranges of lanes, rows and columns.
 
@@ -177,7 +177,7 @@ def expand(start: Ints, stop: Ints) -> tuple[Ints, Ints]:
     return owner, np.arange(len(owner), dtype=np.int64) - first + start[owner]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LaneRuns:
     """Runs of lanes that are wanted in each piece: those of piece i are count[i] entries from first[i] on."""
 
@@ -205,7 +205,7 @@ def kept_lanes(pieces: Pieces, kept: Bools) -> LaneRuns:
     return LaneRuns((np.cumsum(count) - count)[inverse], count[inverse], runs.start, runs.start + runs.length)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
     """Ranges of elements within blocks, counted in storage order, with the tile that each belongs to."""
 

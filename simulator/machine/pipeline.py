@@ -30,7 +30,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OutputStream:
     """OFM tiles: opens and closes mark the steps that begin and end a visit to one.
 
@@ -64,7 +64,7 @@ class OutputStream:
         return ["psum" if spill else "ofm" for spill in self.spills.tolist()]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerWork:
     """Everything the event loop needs to know about a layer: one entry per step, times in picoseconds.
 

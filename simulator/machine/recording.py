@@ -15,7 +15,7 @@ from simulator.machine.watch import LayerWatch, Times
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Requested:
     """DRAM requests of one kind, in order: when each was asked for and had been served, which tile it was for, and what
     it moved. kind: "load ifm", "load kernel", "fetch psum", "spill psum", "store ofm" or "way out" (what layers that
@@ -34,7 +34,7 @@ class Requested:
         return np.asarray(self.moved.values + self.moved.metadata > 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerRecord:
     """One layer. step_start_ps and step_ps: when each tile step began and how long it took, held_ps of which its
     buffers held it up; waits: by cause, when each began and how long it took; in_buffers: picoseconds, and the bytes

@@ -176,7 +176,7 @@ def tile_sizes(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArrayWork:
     """What the array does at each tile step; pads is None for PEs without scratch pads."""
 

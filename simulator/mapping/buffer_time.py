@@ -21,7 +21,7 @@ Use = tuple[Operand, str, Ints, int, Vector]
 IN_ORDER = Vector()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Transfers:
     """What DMA moves per tile while the array works on it.
 

@@ -33,7 +33,7 @@ class Storage:
     ofm: Stored
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TileExtent:
     """What tiles take of a tensor [C, H, W], one entry per candidate: channels, of a layer's `of_channels`, p and q.
 

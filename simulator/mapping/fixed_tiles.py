@@ -7,7 +7,7 @@ import numpy as np
 
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
-from simulator.hardware.mapping import FixedTiles, Mapping
+from simulator.hardware.mapping import NOTHING_FIXED, FixedTiles, Mapping
 from simulator.mapping.dataflow import Dataflow, dataflow_of
 from simulator.mapping.dataflow.row_stationary import RowStationary
 from simulator.mapping.loop_nest import LoopNest
@@ -42,7 +42,7 @@ def fixed_tiles(layer: Layer, nest: LoopNest, accelerator: Accelerator) -> Fixed
     """
     pattern = accelerator.mapping.pattern_of(layer.name)
     if pattern is None:
-        return FixedTiles()
+        return NOTHING_FIXED
     fixed = accelerator.mapping.layers[pattern]
     problem = _problem(fixed, nest, dataflow_of(accelerator, nest))
     if problem is not None:

@@ -14,7 +14,7 @@ from simulator.mapping.tiles import Floats, Ints, Tiles
 from simulator.mapping.traffic import Traffic
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Time:
     """Estimated cycles of candidates: of the array (or vector unit), and of the layer under each order of the loops."""
 

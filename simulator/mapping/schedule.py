@@ -40,7 +40,7 @@ class Tiling:
         return f"{loops} g={self.g} k={self.k} c={self.c} n={self.n} p={self.p} q={self.q}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Blocks:
     """One loop cut into tiles: [start, stop) of each."""
 
@@ -142,7 +142,7 @@ class LayerSchedule:
         return image, row, column
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Steps:
     """Tile indices of the loops G, K, C and positions, one entry per step; m is the resident block of tile k."""
 

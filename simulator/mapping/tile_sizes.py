@@ -31,7 +31,7 @@ def _round(number: Ints) -> Bools:
     return np.asarray((odd == 1) | (odd == 3))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoopSizes:
     """Sizes of loops G, K, C and N worth trying, ascending; a fixed one stands alone."""
 
@@ -71,7 +71,7 @@ def _window_sizes(loop: int, summed: Ints, given: int | None) -> Ints:
     return size[np.diff(np.minimum.accumulate(key), prepend=key[0] + 1) < 0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Positions:
     """Tiles of images, rows and columns: every one that could mean the least traffic, and some simple ones.
 

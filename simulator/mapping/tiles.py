@@ -19,7 +19,7 @@ Bools = npt.NDArray[np.bool_]
 Axis = Literal["rows", "columns"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tiles:
     """Tile sizes, one entry per candidate; m as in `Tiling`."""
 
@@ -64,7 +64,7 @@ TILED = ("g", "k", "c", "n", "p", "q", "m")
 """The fields of `Tiles`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Extents:
     """What tiles of one loop take of a tensor, by tile size (entry 0 is unused): the largest tile's rows (or columns),
     and those of all tiles together."""

@@ -9,7 +9,7 @@ import numpy as np
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.layout import lanes_of
-from simulator.hardware.mapping import FixedTiles
+from simulator.hardware.mapping import NOTHING_FIXED, FixedTiles
 from simulator.mapping.burst_waste import Storage, Stored
 from simulator.mapping.candidates import candidates, smallest
 from simulator.mapping.capacity import Capacity
@@ -40,8 +40,6 @@ AS_FAST = 1.001
 
 EQUAL = 1 + 1e-9
 """Candidates that differ by rounding alone."""
-
-NOTHING_FIXED = FixedTiles.unchecked()
 
 
 @lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ that changes it, and is fetched again for every turn of a loop outside it (Yang 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.tiles import Floats, Ints, Tiles, input_extents
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reuse:
     """How often each operand is fetched (the OFM: visited) under each order of the loops: [orders, candidates]."""
 
@@ -47,7 +48,7 @@ def reuse(nest: LoopNest, tile: Tiles, orders: tuple[str, ...]) -> Reuse:
     return Reuse(ifm=fetched("SC", "K"), kernel=fetched("KC", "S"), ofm=fetched("SK", "C"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Traffic:
     """DRAM bytes of each operand: [orders, candidates]; the OFM's include psums that are spilled and fetched again.
 
@@ -59,7 +60,7 @@ class Traffic:
     ofm: Floats
     first_and_last: Floats
 
-    @property
+    @cached_property
     def total(self) -> Floats:
         """All operands together."""
         return self.ifm + self.kernel + self.ofm

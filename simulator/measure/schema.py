@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from simulator.errors import InputError
+from simulator.validated import validated
 from simulator.whole_file import whole_file
 
 FORMAT: Literal[1] = 1
@@ -211,7 +212,7 @@ def read_measurement(path: str | Path) -> Measurement:
     if isinstance(data, dict) and data.get("format") != FORMAT:
         raise InputError(f"{path}: format {data.get('format')}, expected {FORMAT} (made by `fmapsim measure`)")
     try:
-        return Measurement.model_validate(data)
+        return validated(Measurement, data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

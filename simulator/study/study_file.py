@@ -16,6 +16,7 @@ from simulator.study.axes import Axis, axes_of
 from simulator.study.constraints import Constraint
 from simulator.study.constraints import parsed as parsed_constraint
 from simulator.study.metrics import GOALS, MAXIMISED
+from simulator.validated import validated
 
 Goal = Literal["minimise", "maximise"]
 PruningName = Literal["none", "dynamic"]
@@ -173,7 +174,7 @@ def load_study(path: str | Path) -> Study:
     """The study of a file. Raises InputError that names file, line, key, what was found and what was expected."""
     document = read_yaml(Path(path), "a study", "keys such as 'name:', 'traces:' and 'accelerators:'")
     try:
-        section = StudySection.model_validate(document.data)
+        section = validated(StudySection, document.data)
     except ValidationError as error:
         raise InputError(problems_text(error, StudySection, document)) from None
     common = axes_of(section.parameters, document, ("parameters",))

@@ -32,7 +32,7 @@ def nonzeros(packed: Packed) -> Counts:
     return counts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BoxCounts:
     """Prefix sums of one map, so that the non-zeros of any box cost four look-ups per channel.
 

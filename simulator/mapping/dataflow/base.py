@@ -9,7 +9,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TileSizes:
     """Loop sizes of tiles; the entries broadcast together. r and s are the layer's; ifm_elements includes the
     halo, ifm_rows are the rows of one of its channels, ofm_elements the outputs that a tile works on. stride (rows,
@@ -40,7 +40,7 @@ class TileSizes:
         return self.c * self.r * self.s
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BufferAccesses:
     """Elements moved between buffers and array, per tile."""
 
@@ -73,7 +73,7 @@ class BufferAccesses:
         return BufferAccesses(self.ifm_reads, self.kernel_reads, self.psum_reads + outputs, self.psum_writes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PadAccesses:
     """Words written into the scratch pads of the PEs, and psums handed from one PE to the next, per tile."""
 

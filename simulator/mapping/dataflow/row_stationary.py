@@ -24,7 +24,7 @@ IMPOSSIBLE = np.int64(1) << 50
 """Cycles of a tile that no single pass can take on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pass:
     """How the PEs share a tile: p kernels and q channels inside a PE, t and r sets side by side; 0 where none fits.
 

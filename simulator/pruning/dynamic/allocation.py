@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 Thresholds = Literal["layer", "kernel", "taylor"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerSamples:
     """One layer's feature maps over the calibration images; all arrays are [images, channels].
 
@@ -112,7 +112,7 @@ def rounded(values: Floats, digits: int = 4) -> tuple[float, ...]:
     return tuple(float(f"{value:.{digits}g}") for value in values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Allocation:
     """Sensitivity and worth of every channel, by layer [C]: thresholds for any level follow from them.
 

@@ -18,7 +18,7 @@ from simulator.extract.scores import logits_of
 Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """What became of a set of images.
 

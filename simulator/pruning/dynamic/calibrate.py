@@ -107,7 +107,7 @@ class Settings:
         return needs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelledImages:
     """Images in batches as the network takes them, and the class of each."""
 

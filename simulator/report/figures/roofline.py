@@ -43,7 +43,7 @@ LEFT, RIGHT, BELOW, AXES_INCHES = 0.5, 0.1, 0.4, 2.3
 Values = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Points:
     """One layer per entry: MACs per byte, MACs per second, cycles, whether DRAM is the limit."""
 

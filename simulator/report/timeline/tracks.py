@@ -27,7 +27,7 @@ WAITS = {stream: Track("array", f"waits for {stream}") for stream in STREAMS}
 DRAM = {stream: Track("DRAM", stream) for stream in STREAMS}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slices:
     """Slices of one kind on a track, in order. first and tiles: the tiles that each is about, busy_ps: how much of
     start_ps to end_ps it stands for; args: more whole numbers that add up over slices."""
@@ -69,7 +69,7 @@ class Slices:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Counter:
     """A number that changes with time: picoseconds, and its value from then on."""
 

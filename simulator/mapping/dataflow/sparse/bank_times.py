@@ -21,7 +21,7 @@ BASE = 9 ** np.arange(DIGITS)
 Words = npt.NDArray[np.uint64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BankTimes:
     """present: products of each chunk of activations with one weight. words: their counts by class as bytes, as they
     are and with the third bit flipped, [2, chunks]. kind: of each chunk of weights at one kernel position. cycles: of

@@ -205,7 +205,7 @@ class CartesianProduct:
         return np.asarray(tile.n * tile.g * (tile.c * of_channel + halo), np.float64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Phase:
     """The activations and weights of one phase of the stride, of a block of channels: chunks of activations with their
     codes at each kernel position [positions, chunks], and weights [C, positions, K]. present: activations that have an

@@ -20,7 +20,7 @@ Places = npt.NDArray[np.int32]
 Codes = npt.NDArray[np.int16]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ActivationChunks:
     """Chunks of non-zero activations: their rows and columns in the plane, [chunks, 4], −1 where a chunk has fewer.
 
@@ -92,7 +92,7 @@ def _in_chunks(count: Ints, size: int) -> tuple[Ints, Ints]:
     return chunks, number + np.repeat(DIGITS * (np.cumsum(chunks) - chunks), count)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightChunks:
     """Chunks of the non-zero weights of a group of output channels: kernel position (−1 for none) and k & 7 (8 for
     none) of each weight, [chunks, 4]; owner: the channel of each chunk; count: chunks of every channel."""

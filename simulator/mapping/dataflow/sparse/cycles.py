@@ -14,6 +14,7 @@ from simulator.hardware.load import accelerator_path
 from simulator.hardware.yaml_file import read_yaml
 from simulator.mapping.dataflow.sparse.base import LOSSES, Convolution, Scheme
 from simulator.mapping.dataflow.sparse.registry import ALONE, CHIPS, PRESETS, SCHEMES, scheme_of
+from simulator.validated import validated
 
 _SIZES = ("rows", "columns", "macs_per_pe")
 
@@ -107,7 +108,7 @@ def _scheme(name: str, parameters: tuple[tuple[str, int], ...]) -> Scheme:
     if kind == "cartesian_product" and "macs_per_pe" not in dict(parameters):
         array["macs_per_pe"] = keys["activations"] * keys["weights"]
     try:
-        return scheme_of(Array.model_validate({**array, "skipping": keys}))
+        return scheme_of(validated(Array, {**array, "skipping": keys}))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
