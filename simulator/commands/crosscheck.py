@@ -50,9 +50,9 @@ def crosscheck(
 ) -> None:
     """Put measured times beside simulated ones.
 
-    By network: error of the latency, and rank correlation of the layers. By layer: the ratio, and what bounds it. For
-    pruned networks: the reduction measured and the reduction simulated. Networks that constants of the device were
-    fitted to are marked and not judged.
+    By network: error of the latency, rank correlation of the layers, and DRAM bytes where counters were read. By layer:
+    the ratio, and what bounds it. For pruned networks: the reduction measured and the reduction simulated. Networks
+    that constants of the device were fitted to are marked and not judged.
 
     \b
     Examples:
@@ -81,10 +81,15 @@ def crosscheck(
     if out is not None:
         _write(found, out, f"{measurement.stem} and {Path(hardware).stem}")
     if as_json:
-        print_json({"networks": _records(found.networks), "reductions": _records(found.reductions)})
+        print_json({name: _json_records(getattr(found, name)) for name in ("networks", "reductions")})
         return
     text = console()
     text.print(f"{measured.device.name}, measured {measured.taken}", soft_wrap=True)
+    if len(precisions := list(found.networks["precision"].unique())) > 1:
+        text.print(
+            f"runs at {', '.join(precisions)}, all simulated on {Path(hardware).stem}; --precision chooses one",
+            soft_wrap=True,
+        )
     _summarise(found, text)
     if out is not None:
         text.print(f"wrote {out}")
@@ -104,6 +109,15 @@ def _summarise(found: "CrossCheck", text: "Console") -> None:
             "yes" if row["fitted"] else "",
         )
     print_table(text, shown)
+    counted = found.networks.dropna(subset="measured_dram_bytes")
+    if len(counted):
+        shown = table(["network", "precision"], ["batch", "measured DRAM MB", "simulated DRAM MB", "error"])
+        for row in _records(counted):
+            measured, simulated = row["measured_dram_bytes"] / 1e6, row["simulated_dram_bytes"] / 1e6
+            numbers = f"{measured:,.1f}", f"{simulated:,.1f}", f"{100 * (simulated / measured - 1):+.1f} %"
+            shown.add_row(row["network"], row["precision"], str(row["batch"]), *numbers)
+        text.print()
+        print_table(text, shown)
     if len(found.reductions):
         shown = table(["pruned network", "precision"], ["batch", "measured", "simulated", "points"])
         for row in _records(found.reductions):
@@ -136,3 +150,8 @@ def _write(found: "CrossCheck", out: Path, subject: str) -> None:
 
 def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _json_records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """The rows, with null for what is not a number: JSON has no NaN."""
+    return [{key: None if value != value else value for key, value in row.items()} for row in _records(frame)]

@@ -1,6 +1,5 @@
 """`fmapsim measure`: what networks take on a real GPU or CPU."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -73,7 +72,7 @@ def measure(
         counters={name: read_counters(Path(path)) for name, path in files.items()},
     )
     with progress("measuring", "parts") as advance:
-        measured = run(request, re.sub(r"=\S*/", "=", command_line(context, ("out",))), advance)
+        measured = run(request, command_line(context, ("out", "counters")), advance)
     write_measurement(measured, out)
     _summarise(measured, console())
     console().print(f"wrote {out}")

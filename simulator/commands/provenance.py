@@ -19,7 +19,8 @@ _OWN = "the module's own"
 
 
 def command_line(context: "typer.Context", paths: Collection[str]) -> str:
-    """The command that was given, without defaults; parameters in `paths` are cut to the file's name."""
+    """The command that was given, without defaults; parameters in `paths`, FILE or NAME=FILE, are cut to the file's
+    name."""
     words = context.command_path.split()
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
@@ -29,8 +30,13 @@ def command_line(context: "typer.Context", paths: Collection[str]) -> str:
             if parameter.param_type_name == "option":
                 words.append(parameter.opts[0])
             if each is not True:
-                words.append(file_name(each) if parameter.name in paths else network_name(str(each)))
+                words.append(_without_folder(str(each)) if parameter.name in paths else network_name(str(each)))
     return shlex.join(words)
+
+
+def _without_folder(text: str) -> str:
+    name, equals, path = text.partition("=")
+    return name + equals + file_name(path) if equals and "/" not in name else file_name(text)
 
 
 def file_name(path: str | Path) -> str:

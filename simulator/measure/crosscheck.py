@@ -35,10 +35,11 @@ class CrossCheck:
     """Three tables.
 
     layers: network, batch, precision, layer, operator, kind, measured_us, simulated_us, ratio (simulated over
-    measured), bound (what the simulated layer waits for most: launch, work, buffer, dram), fitted (whether constants of
-    the device were fitted to it). networks: network, batch, precision, measured_us, simulated_us, error,
-    rank_correlation (of its layers), unmatched_us (of operators that are in no layer), fitted. reductions: network,
-    pruned, batch, precision, measured_percent, simulated_percent, points (their difference).
+    measured), bound (what the simulated layer waits for most: launch, work, buffer, dram), measured_dram_bytes (NaN
+    where no counters were read), simulated_dram_bytes, fitted (whether constants of the device were fitted to it).
+    networks: network, batch, precision, measured_us, simulated_us, error, rank_correlation (of its layers),
+    unmatched_us (of operators that are in no layer), measured_dram_bytes, simulated_dram_bytes, fitted. reductions:
+    network, pruned, batch, precision, measured_percent, simulated_percent, points (their difference).
     """
 
     layers: pd.DataFrame
@@ -101,6 +102,8 @@ def crosscheck(
                 "error": whole / measured - 1,
                 "rank_correlation": rank_correlation(ours["measured_us"], ours["simulated_us"]),
                 "unmatched_us": sum(o.latency_us.value(statistic) for o in run.operators if o.name not in matched),
+                "measured_dram_bytes": _or_nan(run.dram_bytes),
+                "simulated_dram_bytes": int(simulated["simulated_dram_bytes"].sum()),
                 "fitted": run.network in fitted,
             }
         )
@@ -141,7 +144,8 @@ def marks_us(measurement: Measurement) -> float:
 def simulated_layers(
     run: NetworkRun, hardware: Accelerator | str | Path, overrides: Mapping[str, object] | None = None
 ) -> pd.DataFrame:
-    """The simulator's layers of a run: layer, kind, simulated_us, bound; at the run's batch and precision."""
+    """The simulator's layers of a run, at its batch and precision: layer, kind, simulated_us, bound,
+    simulated_dram_bytes."""
     trace = shapes(run.network)
     changes = {**precision_overrides(run.precision), **(overrides or {})}
     accelerator = load_accelerator(hardware, changes)
@@ -158,6 +162,7 @@ def simulated_layers(
             "kind": [kinds[name] for name in table["layer"]],
             "simulated_us": table["cycles"] * accelerator.cycle_ps / 1e6,
             "bound": [names[at] for at in largest],
+            "simulated_dram_bytes": table["dram_bytes"],
         }
     )
 
@@ -175,8 +180,9 @@ def layer_rows(
             "layer": [operator.name for operator in run.operators],
             "operator": [operator.operator for operator in run.operators],
             "measured_us": [_without(marks, operator.latency_us.value(statistic)) for operator in run.operators],
+            "measured_dram_bytes": np.array([_or_nan(operator.dram_bytes) for operator in run.operators], np.float64),
         },
-        columns=["layer", "operator", "measured_us"],
+        columns=["layer", "operator", "measured_us", "measured_dram_bytes"],
     )
     both = measured.merge(simulated, on="layer", how="inner")
     both = both[both["simulated_us"] > 0].reset_index(drop=True)
@@ -185,7 +191,12 @@ def layer_rows(
     both.insert(2, "precision", run.precision)
     both["ratio"] = both["simulated_us"] / both["measured_us"]
     both["fitted"] = fitted
-    return both
+    first = ["network", "batch", "precision", "layer", "operator", "kind", "measured_us", "simulated_us", "ratio"]
+    return both[[*first, "bound", "measured_dram_bytes", "simulated_dram_bytes", "fitted"]]
+
+
+def _or_nan(count: int | None) -> float:
+    return float("nan") if count is None else float(count)
 
 
 def _without(marks: float, reading: float) -> float:

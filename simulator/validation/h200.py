@@ -5,8 +5,7 @@ from collections.abc import Collection, Iterator
 
 import pandas as pd
 
-from simulator.api import simulate
-from simulator.measure.crosscheck import CrossCheck, crosscheck, shapes
+from simulator.measure.crosscheck import CrossCheck, crosscheck
 from simulator.measure.schema import Measurement, Precision, read_measurement
 from simulator.resources import shipped_folder
 from simulator.validation.crosschecked import rows_of
@@ -67,11 +66,15 @@ def checked(
 def dram_table() -> pd.DataFrame:
     """Bytes of whole networks that the counters saw and that are simulated: network, batch, precision, measured_bytes,
     simulated_bytes."""
-    rows = []
-    for run in read_measurement(shipped_folder("measurements") / COUNTED).networks:
-        report = simulate(shapes(run.network), HARDWARE[run.precision], batch=run.batch)
-        rows.append((run.network, run.batch, run.precision, run.dram_bytes, int(report.totals["dram_bytes"])))
-    return pd.DataFrame(rows, columns=["network", "batch", "precision", "measured_bytes", "simulated_bytes"])
+    measurement = read_measurement(shipped_folder("measurements") / COUNTED)
+    precisions = dict.fromkeys(run.precision for run in measurement.networks)
+    found = [crosscheck(measurement, HARDWARE[one], precision=one).networks for one in precisions]
+    columns = {"measured_dram_bytes": "measured_bytes", "simulated_dram_bytes": "simulated_bytes"}
+    return (
+        pd.concat(found, ignore_index=True)
+        .rename(columns=columns)[["network", "batch", "precision", *columns.values()]]
+        .astype(dict.fromkeys(columns.values(), "int64"))
+    )
 
 
 def rows() -> Iterator[Row]:

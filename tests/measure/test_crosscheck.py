@@ -11,7 +11,14 @@ from measured import measurement, network_run, spread
 import simulator
 from simulator.errors import InputError
 from simulator.hardware.load import load_accelerator
-from simulator.measure.crosscheck import crosscheck, rank_correlation, reductions, shapes, simulated_layers
+from simulator.measure.crosscheck import (
+    crosscheck,
+    precision_overrides,
+    rank_correlation,
+    reductions,
+    shapes,
+    simulated_layers,
+)
 from simulator.measure.figure import scatter
 from simulator.measure.fit import Constant, fit
 from simulator.measure.schema import Ceiling, NetworkRun
@@ -78,6 +85,22 @@ def test_runs_are_chosen_by_precision() -> None:
     assert found.networks["precision"].tolist() == ["bf16"]
     with pytest.raises(InputError, match="no run at tf32; those that it holds: fp32, bf16"):
         crosscheck(measurement(*runs), "cpu-avx512", precision="tf32")
+
+
+def test_dram_bytes_that_were_counted_stand_beside_those_simulated() -> None:
+    run = imitated(NETWORK, {})
+    counted = [item.model_copy(update={"dram_bytes": place}) for place, item in enumerate(run.operators)]
+    with_counters = run.model_copy(update={"operators": tuple(counted), "dram_bytes": 12345, "batch": 2})
+    found = crosscheck(measurement(run, with_counters), "cpu-avx512")
+    plain, beside = found.networks.itertuples()
+    assert np.isnan(plain.measured_dram_bytes)
+    assert beside.measured_dram_bytes == 12345
+    totals = simulator.simulate(shapes(NETWORK), "cpu-avx512", batch=2, overrides=precision_overrides("fp32")).totals
+    assert beside.simulated_dram_bytes == totals["dram_bytes"] > 0
+    layers = found.layers[found.layers["batch"] == 2]
+    assert layers["measured_dram_bytes"].tolist() == list(range(len(counted)))
+    assert layers["simulated_dram_bytes"].sum() == totals["dram_bytes"]
+    assert found.layers.loc[found.layers["batch"] == 1, "measured_dram_bytes"].isna().all()
 
 
 def test_what_reading_a_gpus_operators_adds_is_taken_off() -> None:
