@@ -101,7 +101,7 @@ class Bus:
         for stream in at_work:
             if stream.end < end:
                 end = stream.end
-        after_ps = -((self._served - end) * len(at_work) // _PARTS)
+        after_ps = max(0, -((self._served - end) * len(at_work) // _PARTS))  # 0: what ends now, in the bus's own turn
         due_ps = self._updated_ps + after_ps
         if self._next is None or due_ps < self._due_ps:
             self._due_ps = due_ps

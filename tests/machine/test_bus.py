@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import simpy
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulator.machine.dram_port import STREAMS, Bus
@@ -68,6 +68,7 @@ requests = st.lists(
 
 @settings(deadline=None)
 @given(requests)
+@example([(0, "ifm", 1), (0, "ifm", 1), (0, "kernel", 1), (1, "psum", 2), (6, "ifm", 1)])  # asks as another one ends
 def test_requests_end_when_they_do_picosecond_by_picosecond(asked: Asked) -> None:
     asked = sorted(asked, key=lambda request: request[0])
     ends, served, busy = played(asked)
