@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,7 @@ from simulator.machine.work import (
 from simulator.mapping.dataflow import dataflow_of
 from simulator.mapping.dataflow.base import BufferAccesses, PadAccesses
 from simulator.mapping.fusion import Stage
+from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.loops import loops_of
 from simulator.mapping.precision import mac_energy, macs_per_cycle
 from simulator.mapping.schedule import LayerSchedule
@@ -258,12 +259,10 @@ def _array(
         maps = [None] if nonzero is None else list(nonzero.reshape(-1, *shape))
         found = skipping_work(schedule, batch.accelerator, maps, kernel_map)
         return found.array.cycles, found.macs, _per_step(schedule, found.array.accesses), PadCounts(), found.time
-    images = [np.ones(shape, np.bool_)] if nonzero is None else list(nonzero.reshape(nest.n, *shape))
-    copies = nest.n // len(images)
-    met = [window_counts(nest, image) for image in images] * copies
+    met = _of_images(nest, nonzero, lambda image: window_counts(nest, image))
     tile_met = None
     if zeros.ifm == "skip":
-        tile_met = [tiled_window_counts(schedule, image) for image in images] * copies
+        tile_met = _of_images(nest, nonzero, lambda image: tiled_window_counts(schedule, image))
     working = working_channels(schedule, batch.accelerator, active)
     work = array_work(schedule, batch.accelerator, working, tile_met, kernel_map)
     macs = mac_counts(schedule, zeros, met, kernel_map, working)
@@ -275,6 +274,15 @@ def _array(
     multipliers = macs_per_cycle(nest, batch.accelerator)
     time = dense_array_time(cycles, multipliers, macs.effectual, worked, statistical)
     return work.cycles, macs, _per_step(schedule, work.accesses), _pad_counts(work.pads, macs), time
+
+
+def _of_images(nest: LoopNest, nonzero: Bools | None, count: Callable[[Bools], Ints]) -> list[Ints]:
+    """What `count` finds by channel in the first input of every image; without zeros all channels are like one."""
+    shape = nest.inputs[0]
+    if nonzero is not None:
+        return [count(image) for image in nonzero.reshape(nest.n, *shape)]
+    found = count(np.ones((1, *shape[1:]), np.bool_))
+    return [np.broadcast_to(found, (shape[0], *found.shape[1:]))] * nest.n
 
 
 def _lanes_expected(schedule: LayerSchedule, batch: Batch, met: list[Ints], kernel_map: Bools | None) -> int:

@@ -225,6 +225,11 @@ def element_runs(blocks: Blocks, pieces: Pieces, wanted: LaneRuns) -> Runs:
     if whole.all():
         row_elements = width * lanes
         return Runs(pieces.owner, pieces.block, pieces.first_row * row_elements, rows * row_elements)
+    if full.all():
+        piece, down = expand(np.zeros_like(rows), np.where(whole, 1, rows))
+        position = (pieces.first_row[piece] + down) * width + pieces.first_column[piece]
+        length = np.where(whole, rows * width, columns)[piece]
+        return Runs(pieces.owner[piece], pieces.block[piece], position * lanes, length * lanes)
     lines = np.where(whole, 1, np.where(full, rows, rows * columns))
     piece, number = expand(np.zeros_like(lines), lines * wanted.count)
     line, run = np.divmod(number, wanted.count[piece])

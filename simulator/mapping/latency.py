@@ -10,7 +10,7 @@ from simulator.mapping.buffer_time import array_port_cycles, vector_port_cycles
 from simulator.mapping.capacity import ifm_tile_elements, ofm_tile_elements, tile_bytes
 from simulator.mapping.dataflow import Dataflow, TileSizes
 from simulator.mapping.loop_nest import LoopNest
-from simulator.mapping.tiles import Floats, Ints, Tiles
+from simulator.mapping.tiles import Floats, Ints, Tiles, trips
 from simulator.mapping.traffic import Traffic
 
 
@@ -51,7 +51,7 @@ def layer_time(
     The array takes as many cycles as the buffers need to feed it. Where feature maps stay in what tiles leave free, a
     tile counts its own transfer beside DRAM's, for it displaces as many bytes of maps that must move then.
     """
-    steps = tile.steps(nest)
+    steps = trips(nest, tile).steps
     array = (_tile_cycles(nest, accelerator, dataflow, tile, sizes) * steps).astype(np.float64)
     to_cycles = accelerator.clock / accelerator.dram.bandwidth
     serial: Floats | float = 0.0

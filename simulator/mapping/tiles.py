@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -38,17 +38,12 @@ class Tiles:
 
     def take(self, which: Bools | Ints) -> "Tiles":
         """Those that a mask or indices choose."""
-        return Tiles(*(getattr(self, loop)[which] for loop in TILED))
+        where = np.flatnonzero(which) if which.dtype == np.bool_ else which
+        return Tiles(*(getattr(self, loop).take(where) for loop in TILED))
 
     def replace(self, **sizes: Ints) -> "Tiles":
         """With other sizes of some loops."""
         return dataclasses.replace(self, **sizes)
-
-    def steps(self, nest: LoopNest) -> Ints:
-        """Tile steps of the layer."""
-        return self.position_tiles(nest) * (
-            ceil_div(nest.g, self.g) * ceil_div(nest.k, self.k) * ceil_div(nest.c, self.c)
-        )
 
     def position_tiles(self, nest: LoopNest) -> Ints:
         """Tiles of N, P and Q together."""
@@ -62,6 +57,35 @@ class Tiles:
 
 TILED = ("g", "k", "c", "n", "p", "q", "m")
 """The fields of `Tiles`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trips:
+    """Into how many tiles each candidate cuts the loops: groups, output channels of a step, those whose psums stay
+    (m), input channels, and positions of all images."""
+
+    groups: Ints
+    outputs: Ints
+    stored_outputs: Ints
+    channels: Ints
+    positions: Ints
+
+    @cached_property
+    def steps(self) -> Ints:
+        """Tile steps of the layer."""
+        return self.positions * (self.groups * self.outputs * self.channels)
+
+
+@lru_cache(maxsize=2)
+def trips(nest: LoopNest, tile: Tiles) -> Trips:
+    """Those of the candidates of a layer; a search asks for them again and again."""
+    return Trips(
+        groups=ceil_div(nest.g, tile.g),
+        outputs=ceil_div(nest.k, tile.k),
+        stored_outputs=ceil_div(nest.k, tile.m),
+        channels=ceil_div(nest.c, tile.c),
+        positions=tile.position_tiles(nest),
+    )
 
 
 @dataclass(frozen=True, eq=False)

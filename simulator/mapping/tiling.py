@@ -21,7 +21,7 @@ from simulator.mapping.fixed_tiles import described
 from simulator.mapping.latency import layer_time, tile_sizes
 from simulator.mapping.loop_nest import LoopNest
 from simulator.mapping.schedule import LayerSchedule, Tiling
-from simulator.mapping.tiles import TILED, Bools, Floats
+from simulator.mapping.tiles import TILED, Bools, Floats, trips
 from simulator.mapping.traffic import reuse, traffic
 from simulator.trace.records import Shape
 
@@ -73,6 +73,7 @@ def best_schedule(
     objective = accelerator.mapping.objective
     if objective == "fewest_tiles" and nest.unit == "vector":
         objective = "balanced"
+    steps = trips(nest, tile).steps.astype(np.float64)
     measures: list[tuple[Floats, float]] = [(time.layer, AS_FAST), (time.array, CLOSE)]
     if objective == "balanced":
         first = (time.array, 1.0) if accelerator.array.timing == "strict" else (time.layer, TIME_SLACK)
@@ -82,11 +83,11 @@ def best_schedule(
     elif objective == "dram_bytes":
         measures = [(moved.total, EQUAL), *measures]
     elif objective == "fewest_tiles":
-        measures = [(tile.steps(nest).astype(np.float64), 1.0), (moved.total, CLOSE), *measures]
+        measures = [(steps, 1.0), (moved.total, CLOSE), *measures]
     else:
         energy = layer_energy_pj(nest, accelerator, dataflow, tile, sizes, storage, loads, moved, time)
         measures = [(energy if objective == "energy" else energy * time.layer, EQUAL), *measures]
-    order, best = _best([*measures, (tile.steps(nest).astype(np.float64), 1.0)], moved.total.shape)
+    order, best = _best([*measures, (steps, 1.0)], moved.total.shape)
     chosen = {loop: int(getattr(tile, loop)[best]) for loop in TILED}
     tiling, cycles = Tiling(**chosen, order=orders[order]), np.broadcast_to(time.layer, moved.total.shape)[order, best]
     return LayerSchedule(nest, tiling, math.ceil(moved.total[order, best]), float(cycles))
@@ -96,8 +97,8 @@ def _best(measures: list[tuple[Floats, float]], shape: tuple[int, ...]) -> tuple
     """Order and candidate that are left when each measure in turn leaves those within its factor of the least."""
     left: Bools = np.ones(shape, np.bool_)
     for measure, slack in measures:
-        full = np.broadcast_to(measure, shape)
-        left &= full <= full[left].min() * slack
+        of_any_order = left if measure.ndim > 1 else left.any(axis=0)
+        left &= measure <= measure[of_any_order].min() * slack
     order, best = np.unravel_index(int(np.argmax(left)), shape)
     return int(order), int(best)
 

@@ -14,7 +14,7 @@ from simulator.mapping.burst_waste import Storage, TileExtent, burst_waste, tens
 from simulator.mapping.capacity import kernel_bits
 from simulator.mapping.dataflow.base import ceil_div
 from simulator.mapping.loop_nest import LoopNest
-from simulator.mapping.tiles import Floats, Ints, Tiles, input_extents
+from simulator.mapping.tiles import Floats, Ints, Tiles, input_extents, trips
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,19 +31,20 @@ def reuse(nest: LoopNest, tile: Tiles, orders: tuple[str, ...]) -> Reuse:
 
     Tiles of k turn inside all other loops where m is more than k, and then a kernel tile never stays.
     """
-    trips = {"S": tile.position_tiles(nest), "K": ceil_div(nest.k, tile.m), "C": ceil_div(nest.c, tile.c)}
-    several = {loop: count > 1 for loop, count in trips.items()}
+    found = trips(nest, tile)
+    turns = {"S": found.positions, "K": found.stored_outputs, "C": found.channels}
+    several = {loop: count > 1 for loop, count in turns.items()}
     kernels_turn = tile.m > tile.k
 
     def fetched(relevant: str, irrelevant: str) -> Ints:
-        found = np.empty((len(orders), tile.count), np.int64)
+        times = np.empty((len(orders), tile.count), np.int64)
         for index, order in enumerate(orders):
             displaced = kernels_turn if irrelevant == "S" else np.zeros(tile.count, np.bool_)
             for loop in order[order.index(irrelevant) + 1 :]:
                 if loop in relevant:
                     displaced = displaced | several[loop]
-            found[index] = np.where(displaced, trips[irrelevant], 1)
-        return found
+            times[index] = np.where(displaced, turns[irrelevant], 1)
+        return times
 
     return Reuse(ifm=fetched("SC", "K"), kernel=fetched("KC", "S"), ofm=fetched("SK", "C"))
 
@@ -71,13 +72,14 @@ def traffic(nest: LoopNest, accelerator: Accelerator, tile: Tiles, storage: Stor
     ifm = ifm_layer_bytes(nest, accelerator, tile, storage)
     kernel = _kernel_layer_bytes(nest, accelerator, tile)
     once, spill = _ofm_layer_bytes(nest, accelerator, tile, storage)
-    channels, outputs, stored = ceil_div(nest.c, tile.c), ceil_div(nest.k, tile.k), ceil_div(nest.k, tile.m)
-    of_tile = (ifm / channels + once / stored) / tile.position_tiles(nest) + kernel / (channels * outputs)
+    count = trips(nest, tile)
+    of_positions = (ifm / count.channels + once / count.stored_outputs) / count.positions
+    of_tile = of_positions + kernel / (count.channels * count.outputs)
     return Traffic(
         ifm=ifm * loads.ifm,
         kernel=kernel * loads.kernel,
         ofm=once + spill * (2 * (loads.ofm - 1)),
-        first_and_last=of_tile / ceil_div(nest.g, tile.g),
+        first_and_last=of_tile / count.groups,
     )
 
 
