@@ -1,6 +1,7 @@
 """What the recorder stores, against the feature maps themselves taken by forward hooks."""
 
 import gc
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from simulator.errors import InputError
+from simulator.extract import packer as packer_module
 from simulator.extract.extract import extract
 from simulator.extract.layout import Layout, as_strided, inverse
 from simulator.extract.packer import MapPacker
@@ -225,9 +227,11 @@ def test_packing_equals_the_plain_definition(data):
     shape = tuple(data.draw(st.integers(1, limit)) for limit in (3, 4, 5, 9))
     dtype = data.draw(st.sampled_from([torch.float32, torch.bfloat16, torch.int64, torch.bool]))
     maps = torch.randint(-1, 2, shape).to(dtype)
-    packer = MapPacker()
+    with mock.patch.object(torch, "get_num_threads", return_value=data.draw(st.sampled_from([1, 2]))):
+        packer = MapPacker()
     packer.pack(torch.ones(3, 4, 5, 9))
-    packed, nonzero, maximum = packer.pack(maps)
+    with mock.patch.object(packer_module, "AT_A_TIME_BYTES", data.draw(st.sampled_from([1, 1 << 19]))):
+        packed, nonzero, maximum = packer.pack(maps)
     assert np.array_equal(packed, zero_map.pack((maps != 0).numpy()))
     assert np.array_equal(nonzero, (maps != 0).sum((2, 3)).numpy())
     assert np.array_equal(maximum, maps.float().abs().amax((2, 3)).numpy())
