@@ -12,7 +12,6 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from simulator.errors import InputError
 from simulator.hardware.section import Positive, Section, not_bool
 from simulator.hardware.units import Bytes, Milliwatts, Picojoules, PicojoulesPerByte, Picoseconds
-from simulator.hardware.validation import did_you_mean, problems_text
 from simulator.hardware.yaml_file import read_yaml
 from simulator.resources import shipped_folder
 from simulator.validated import validated
@@ -191,6 +190,8 @@ def device_path(name_or_path: str | Path) -> Path:
     shipped = shipped_folder("hwconfigs") / "dram" / f"{name_or_path}.yaml"
     if shipped.is_file():
         return shipped
+    from simulator.hardware.validation import did_you_mean  # only mistakes need it
+
     names = device_names()
     raise InputError(
         f"DRAM '{name_or_path}' is neither a file nor a preset (presets: {', '.join(names)})"
@@ -215,4 +216,6 @@ def _load(path: Path, _modified_ns: int) -> DramDevice:
     try:
         return validated(DramDevice, document.data)
     except ValidationError as error:
+        from simulator.hardware.validation import problems_text  # only mistakes need it
+
         raise InputError(problems_text(error, DramDevice, document)) from None

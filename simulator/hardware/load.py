@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from simulator.errors import InputError
 from simulator.hardware.accelerator import Accelerator
 from simulator.hardware.dram import FLAT_KEYS
-from simulator.hardware.validation import did_you_mean, known_key, problems_text
 from simulator.hardware.yaml_file import ENDINGS, YamlDocument, read_yaml
 from simulator.near_file import near_file
 from simulator.resources import shipped_folder
@@ -35,6 +34,8 @@ def accelerator_path(name_or_path: str | Path) -> Path:
     preset = shipped_folder("hwconfigs") / f"{name_or_path}.yaml"
     if preset.is_file():
         return preset
+    from simulator.hardware.validation import did_you_mean  # only mistakes need it
+
     presets = preset_names()
     raise InputError(
         f"accelerator '{name_or_path}' is neither a file nor a preset (presets: {', '.join(presets)})"
@@ -71,10 +72,14 @@ def accelerator_of(document: YamlDocument, overrides: Mapping[str, object] | Non
     try:
         return validated(Accelerator, data)
     except ValidationError as error:
+        from simulator.hardware.validation import problems_text  # only mistakes need it
+
         raise InputError(problems_text(error, Accelerator, document, overrides or {})) from None
 
 
 def _override(data: dict[str, Any], dotted: str, value: object) -> None:
+    from simulator.hardware.validation import known_key  # files that nothing overrides do without
+
     section: Any = data
     *parents, key = dotted.split(".")
     model: Any = Accelerator

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable
 
-from simulator.dram.address_map import address_map
 from simulator.hardware.dram import Dram
 
 
@@ -14,6 +13,8 @@ class Allocator:
     """
 
     def __init__(self, dram: Dram) -> None:
+        from simulator.dram.address_map import address_map  # a plain bus does without
+
         device = dram.device
         assert device is not None
         mapping = address_map(dram.mapping or device.mapping, device.organisation, dram.interleave)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from simulator.mapping.dataflow.sparse.base import LOSSES
+from simulator.mapping.dataflow.sparse.losses import LOSSES
 
 UNUSED, VECTOR = "unused", "vector"
 ARRAY_TIMES = ("effectual", *LOSSES, UNUSED)

@@ -1,13 +1,15 @@
 """What a layer made the memory system do."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.dram.counters import Counters
-from simulator.dram.energy import energy_of
 from simulator.hardware.dram_device import DramDevice
+
+if TYPE_CHECKING:
+    from simulator.dram.counters import Counters
 
 Ints = npt.NDArray[np.int64]
 
@@ -42,12 +44,14 @@ class DramUse:
 
 
 def dram_use(
-    device: DramDevice, counters: Counters, latencies: Ints, *, pins: int, clock_ps: int, duration_ps: int
+    device: DramDevice, counters: "Counters", latencies: Ints, *, pins: int, clock_ps: int, duration_ps: int
 ) -> DramUse:
     """The use of a memory system of `pins` independent data buses in `duration_ps`, from what its counters gained.
 
     latencies: how many reads took how many clocks.
     """
+    from simulator.dram.energy import energy_of  # a plain bus does without
+
     lost = (counters.turnaround_clocks, counters.group_clocks, counters.row_clocks, counters.refresh_clocks)
     turnaround, group, row, refresh = (clocks * clock_ps // pins for clocks in lost)
     busy = counters.busy_clocks * clock_ps // pins

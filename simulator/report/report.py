@@ -49,7 +49,7 @@ class Report:
     macs_performed, macs_gated, macs_skipped (these three add up to dense), cycles, compute_cycles, where these went
     (array_effectual_cycles: products of two non-zeros over all multipliers; array_ineffectual_cycles, _fragmentation_,
     _bank_conflicts_, _imbalance_, _halo_, _outside_, _metadata_ and _load_cycles: `LOSSES` of
-    `mapping/dataflow/sparse/base.py`; array_unused_cycles: multipliers that an array without a scheme of skipping
+    `mapping/dataflow/sparse/losses.py`; array_unused_cycles: multipliers that an array without a scheme of skipping
     leaves idle; vector_cycles: the vector unit; all these add up to compute_cycles), statistical_cycles
     (compute_cycles as the densities of both operands alone let expect) and statistical_error_percent (how far those
     are off), stall_cycles (cycles = compute + stall), buffer_stall_cycles (bandwidth and bank conflicts of the

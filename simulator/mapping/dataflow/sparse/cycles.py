@@ -12,7 +12,8 @@ from simulator.errors import InputError
 from simulator.hardware.array import Array
 from simulator.hardware.load import accelerator_path
 from simulator.hardware.yaml_file import read_yaml
-from simulator.mapping.dataflow.sparse.base import LOSSES, Convolution, Scheme
+from simulator.mapping.dataflow.sparse.base import Convolution, Scheme
+from simulator.mapping.dataflow.sparse.losses import LOSSES
 from simulator.mapping.dataflow.sparse.registry import ALONE, CHIPS, PRESETS, SCHEMES, scheme_of
 from simulator.validated import validated
 
