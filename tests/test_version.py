@@ -28,6 +28,7 @@ DECIDE_NOTHING = (
     "errors.py",
     "near_file.py",
     "resources.py",
+    "validated.py",
     "version.py",
     "whole_file.py",
     "report/__init__.py",

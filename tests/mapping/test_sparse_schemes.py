@@ -6,7 +6,8 @@ import sparse_brute_force as brute
 
 import simulator
 from simulator import InputError
-from simulator.mapping.dataflow.sparse.base import LOSSES, Convolution, TileGrid, tile_costs
+from simulator.mapping.dataflow.sparse.base import Convolution, TileGrid, tile_costs
+from simulator.mapping.dataflow.sparse.losses import LOSSES
 from simulator.mapping.dataflow.sparse.registry import PRESETS, scheme_of
 
 SCHEMES = ("scnn", "cnvlutin", "eyeriss_v2", "eie", "sigma", "structured", "bricks")
