@@ -389,3 +389,24 @@ def _quotient(number: int) -> int:
 
 def _die(number: int) -> None:
     os._exit(number)
+
+
+@pytest.mark.parametrize("handling", ["gate", "skip"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        conv_layer("padded", (5, 9, 9), 6, (3, 3), padding=1),
+        conv_layer("strided", (4, 11, 9), 6, (3, 3), stride=2, padding=1),
+        conv_layer("depthwise", (6, 9, 9), 6, (3, 3), padding=1, groups=6),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_shapes_cost_what_maps_without_zeros_do(layer: Layer, handling: str) -> None:
+    """Kernels have no zeros; padding counts as zero in both."""
+    shapes = chain(layer)
+    full = with_random_maps(shapes, np.random.default_rng(0), images=2, density=1.0, empty_maps=0.0, kernel_density=1.0)
+    array = {"rows": 2, "columns": 3, "dataflow": "spatial", "unroll": {"rows": ["K"], "columns": ["C"]}}
+    accelerator = small_accelerator(array=array | {"zeros": {"ifm": handling, "kernel": "none"}})
+    found = [simulator.simulate(trace, accelerator, batch=2).totals for trace in (shapes, full)]
+    assert found[0] == found[1]
+    assert found[0]["macs_effectual"] < found[0]["macs_dense"]
